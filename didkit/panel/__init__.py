@@ -1,0 +1,22 @@
+"""WHAT was measured: metrics, periods, and cells with their status and bounds."""
+
+from didkit.panel.calendar import Calendar, Period
+from didkit.panel.identity import Identity, nearest, unit_id, unit_ids
+from didkit.panel.metric import METRICS, Metric
+from didkit.panel.panel import Panel, Source
+from didkit.panel.status import Cells, Status
+
+__all__ = [
+    "METRICS",
+    "Calendar",
+    "Cells",
+    "Identity",
+    "Metric",
+    "Panel",
+    "Period",
+    "Source",
+    "Status",
+    "nearest",
+    "unit_id",
+    "unit_ids",
+]

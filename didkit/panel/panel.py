@@ -1,0 +1,772 @@
+"""The panel: units × periods × metrics, every cell with a value, a status and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from didkit.errors import PanelError, first_few
+from didkit.panel.build import cells_from_long, cells_from_wide
+from didkit.panel.calendar import Calendar, Kind
+from didkit.panel.identity import Identity, nearest, unit_id
+from didkit.panel.metric import Metric
+from didkit.panel.status import Cells, Floats, Status
+
+__all__ = ["Panel", "Source"]
+
+What = Literal["value", "status", "lower", "upper"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where cells came from: release, table, file and the file's SHA-256."""
+
+    release: str
+    table: str = ""
+    file: str = ""
+    sha256: str = ""
+    note: str = ""
+
+
+class Panel:
+    """Units × periods × metrics, checked once: a panel that exists is valid.
+
+    Made by `didkit.read_dfe`, `Panel.from_frame` or by joining two panels with ``|``.
+    A panel never changes; every method that edits returns another.
+
+    Parameters
+    ----------
+    units : DataFrame
+        Indexed by unit id; columns ``name`` and any attributes (``region``).
+    calendar : Calendar
+        The declared periods, in order and without a gap.
+    metrics : mapping of str to Metric
+        The metrics held, by name.
+    cells : mapping of str to Cells
+        For every metric, arrays of units × periods.
+    sources : mapping of str to tuple of Source
+        For every metric, the files it came from.
+    log : DataFrame, optional
+        Rows of the sources by what became of them: ``source, what, rows``.
+    identity : {"la_code", "any"}
+        What the ids are.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {"la": [303, 303, 926, 926], "year": [2018, 2019] * 2, "cin": [310.0, 305.5, 280, 277]}
+    ... )
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> panel.wide("cin").loc["303", "2019"].item()
+    305.5
+    """
+
+    def __init__(
+        self,
+        *,
+        units: pd.DataFrame,
+        calendar: Calendar,
+        metrics: Mapping[str, Metric],
+        cells: Mapping[str, Cells],
+        sources: Mapping[str, tuple[Source, ...]],
+        log: pd.DataFrame | None = None,
+        identity: Identity = "la_code",
+    ) -> None:
+        self._units = units
+        self.calendar = calendar
+        self.metrics: Mapping[str, Metric] = dict(metrics)
+        self._cells = dict(cells)
+        self.sources: Mapping[str, tuple[Source, ...]] = dict(sources)
+        self._log = _no_log() if log is None else log
+        self.identity: Identity = identity
+        self._row = {code: i for i, code in enumerate(units.index)}
+        shape = (len(units), len(calendar))
+        for name, cell in self._cells.items():
+            _check_cells(name, self.metrics[name], cell, shape, list(units.index), calendar)
+
+    # -- made from a frame -----------------------------------------------------------------
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        unit: str,
+        period: str,
+        metrics: Sequence[str] | Mapping[str, Metric | str] | str,
+        layout: Literal["wide", "long"] = "wide",
+        value: str | None = None,
+        exposure: str | None = None,
+        status: Mapping[str, str] | str | None = None,
+        lower: Mapping[str, str] | str | None = None,
+        upper: Mapping[str, str] | str | None = None,
+        name: str | None = None,
+        attributes: Sequence[str] = (),
+        release: str | None = None,
+        identity: Identity = "la_code",
+        calendar: Kind | Sequence[object] | None = None,
+    ) -> Panel:
+        """Make a panel from a data frame, or refuse and say what is wrong with it.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One row a unit and period (``layout="wide"``), or a unit, period and metric
+            (``layout="long"``). Never changed.
+        unit, period : str
+            Columns with the unit's id and the period's label.
+        metrics : sequence or mapping of str, or str
+            Wide: the columns that are metrics, or a mapping of column to `Metric` or to the name
+            of one in the registry. Long: the column that names the metric.
+        value : str, optional
+            Long only: the column with the numbers.
+        exposure : str, optional
+            Column with the number of children; kept as metric ``population``.
+        status, lower, upper : mapping or str, optional
+            Columns with each cell's status and bounds: by metric when wide, one column when long.
+        name : str, optional
+            Column with the unit's name, for display.
+        attributes : sequence of str, optional
+            Columns that describe the unit and do not change over time (``"region"``).
+        release : str, optional
+            What to call the source. Default "data frame".
+        identity : {"la_code", "any"}
+            3-digit codes of English local authorities, or ids of any other kind.
+        calendar : str or sequence, optional
+            A kind of calendar, or the periods in order. By default told from the labels.
+
+        Raises
+        ------
+        PanelError
+            Missing columns, an empty frame, duplicate unit-period rows, ids that are names, a
+            period that does not parse, a gap in the calendar, text or a suppression symbol in a
+            number column, infinite or impossible negative numbers, bounds that do not hold the
+            value.
+        """
+        if layout == "wide":
+            built = cells_from_wide(
+                frame,
+                unit=unit,
+                period=period,
+                metrics=metrics,
+                exposure=exposure,
+                status=status,
+                lower=lower,
+                upper=upper,
+                name=name,
+                attributes=attributes,
+                identity=identity,
+                calendar=calendar,
+            )
+        elif layout == "long":
+            built = cells_from_long(
+                frame,
+                unit=unit,
+                period=period,
+                metrics=metrics,
+                value=value,
+                exposure=exposure,
+                status=status,
+                lower=lower,
+                upper=upper,
+                name=name,
+                attributes=attributes,
+                identity=identity,
+                calendar=calendar,
+            )
+        else:
+            raise PanelError(
+                needed="layout='wide' or layout='long'",
+                found=repr(layout),
+                where="Panel.from_frame",
+                todo="choose one",
+            )
+        source = Source(release or "data frame")
+        log = pd.DataFrame(
+            {"source": [source.release], "what": ["rows used"], "rows": [len(frame)]}
+        )
+        return cls(
+            units=built.units,
+            calendar=built.calendar,
+            metrics=built.metrics,
+            cells=built.cells,
+            sources=dict.fromkeys(built.cells, (source,)),
+            log=log,
+            identity=identity,
+        )
+
+    # -- looked at ---------------------------------------------------------------------------
+
+    @property
+    def units(self) -> pd.DataFrame:
+        """Units by id, with their name and attributes (a copy)."""
+        return self._units.copy()
+
+    @property
+    def unit_ids(self) -> tuple[str, ...]:
+        """Ids of the units, in order."""
+        return tuple(self._units.index)
+
+    @property
+    def periods(self) -> tuple[str, ...]:
+        """Labels of the periods, in order."""
+        return self.calendar.labels
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """What became of the rows of each source: ``source, what, rows`` (a copy)."""
+        return self._log.copy()
+
+    def name_of(self, unit: object) -> str:
+        """Return the name of a unit, or its id where it has none."""
+        code = self.find(unit)
+        return str(self._units["name"].iloc[self._row[code]]) or code
+
+    def find(self, unit: object, *, where: str = "the panel") -> str:
+        """Return the id of a unit, or refuse and suggest the nearest.
+
+        Raises
+        ------
+        PanelError
+            If the unit is not in the panel.
+        """
+        code = unit_id(unit)
+        if code not in self._row:
+            raise PanelError(
+                needed="a unit of the panel, by its id",
+                found=repr(unit),
+                where=where,
+                todo=nearest(code, list(self._row), [str(n) for n in self._units["name"]]),
+            )
+        return code
+
+    def __contains__(self, unit: object) -> bool:
+        return unit_id(unit) in self._row
+
+    def metric(self, name: str | Metric) -> Metric:
+        """Return a metric of the panel, or refuse and say which there are.
+
+        Raises
+        ------
+        PanelError
+            If the panel has no such metric.
+        """
+        key = name.name if isinstance(name, Metric) else name
+        if key not in self.metrics:
+            raise PanelError(
+                needed="a metric of the panel",
+                found=repr(key),
+                where="the panel",
+                todo="choose one of: " + ", ".join(self.metrics),
+            )
+        return self.metrics[key]
+
+    def cells(self, metric: str | Metric) -> Cells:
+        """Return the cells of one metric: arrays of units × periods, not to be written to."""
+        return self._cells[self.metric(metric).name]
+
+    def wide(self, metric: str | Metric, *, what: What = "value") -> pd.DataFrame:
+        """Units × periods of one metric: its values, status, lower or upper bounds.
+
+        Raises
+        ------
+        PanelError
+            If the metric or `what` is unknown.
+        """
+        cells = self.cells(metric)
+        if what not in ("value", "status", "lower", "upper"):
+            raise PanelError(
+                needed="what='value', 'status', 'lower' or 'upper'",
+                found=repr(what),
+                where="Panel.wide",
+                todo="choose one",
+            )
+        data: np.ndarray = getattr(cells, what)
+        if what == "status":
+            data = _LABELS[data]
+        return pd.DataFrame(
+            data.copy(),
+            index=pd.Index(self.unit_ids, name="unit"),
+            columns=pd.Index(self.periods, name="period"),
+        )
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a unit, period and metric, for every cell that a source has a row for.
+
+        Returns
+        -------
+        DataFrame
+            ``unit, name, period, metric, value, status, lower, upper, release``, then attributes.
+        """
+        n, t = len(self._units), len(self.calendar)
+        unit, period = np.repeat(np.arange(n), t), np.tile(np.arange(t), n)
+        ids, labels = np.array(self.unit_ids), np.array(self.periods)
+        parts = []
+        for key, cells in self._cells.items():
+            there = cells.status.ravel() != Status.ABSENT
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "unit": ids[unit[there]],
+                        "name": self._units["name"].to_numpy()[unit[there]],
+                        "period": labels[period[there]],
+                        "metric": key,
+                        "value": cells.value.ravel()[there],
+                        "status": _LABELS[cells.status.ravel()[there]],
+                        "lower": cells.lower.ravel()[there],
+                        "upper": cells.upper.ravel()[there],
+                        "release": " + ".join(dict.fromkeys(s.release for s in self.sources[key])),
+                        **{
+                            column: self._units[column].to_numpy()[unit[there]]
+                            for column in self._units.columns
+                            if column != "name"
+                        },
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def describe(self) -> pd.DataFrame:
+        """One row a metric: what it is, cells by status, level and spread, where it came from.
+
+        Returns
+        -------
+        DataFrame
+            ``metric, label, unit, timing, derivation, release, units, first, last``, the number
+            of cells of each status, and ``mean``, ``sd_between`` (of the units' means) and
+            ``sd_within`` (after unit means) of the values, in the metric's unit.
+        """
+        rows = []
+        for key, cells in self._cells.items():
+            metric = self.metrics[key]
+            seen = np.isfinite(cells.value)
+            columns = np.flatnonzero((cells.status != Status.ABSENT).any(axis=0))
+            means = _row_means(cells.value)
+            within = (cells.value - means[:, None])[seen]
+            spare = int(seen.sum() - seen.any(axis=1).sum())
+            rows.append(
+                {
+                    "metric": key,
+                    "label": metric.label,
+                    "unit": metric.unit,
+                    "timing": metric.timing,
+                    "derivation": metric.derivation,
+                    "release": " + ".join(dict.fromkeys(s.release for s in self.sources[key])),
+                    "units": int(seen.any(axis=1).sum()),
+                    "first": self.periods[columns[0]] if len(columns) else "",
+                    "last": self.periods[columns[-1]] if len(columns) else "",
+                    **{s.label: int((cells.status == s).sum()) for s in Status},
+                    "mean": float(cells.value[seen].mean()) if seen.any() else np.nan,
+                    "sd_between": float(np.nanstd(means, ddof=1))
+                    if np.isfinite(means).sum() > 1
+                    else np.nan,
+                    "sd_within": float(np.sqrt((within**2).sum() / spare)) if spare > 0 else np.nan,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def missing(self) -> pd.DataFrame:
+        """One row for each cell without a value: ``metric, unit, name, period, status, lower,
+        upper``. Cells that no source has a row for are included, with status ``absent``.
+        """  # noqa: D205
+        parts = []
+        for key, cells in self._cells.items():
+            i, t = np.nonzero(~np.isfinite(cells.value))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "metric": key,
+                        "unit": np.array(self.unit_ids)[i],
+                        "name": self._units["name"].to_numpy()[i],
+                        "period": np.array(self.periods)[t],
+                        "status": _LABELS[cells.status[i, t]],
+                        "lower": cells.lower[i, t],
+                        "upper": cells.upper[i, t],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def provenance(self) -> pd.DataFrame:
+        """One row a metric and source file: release, table, file, SHA-256, note, derivation."""
+        return pd.DataFrame(
+            [
+                {
+                    "metric": key,
+                    "release": source.release,
+                    "table": source.table,
+                    "file": source.file,
+                    "sha256": source.sha256,
+                    "note": source.note,
+                    "derivation": self.metrics[key].derivation,
+                }
+                for key in self._cells
+                for source in self.sources[key]
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Panel({len(self._units)} units × {len(self.calendar)} periods "
+            f"({self.periods[0]} to {self.periods[-1]}); metrics: {', '.join(self.metrics)})"
+        )
+
+    # -- edited ------------------------------------------------------------------------------
+
+    def select(
+        self,
+        *,
+        metrics: Iterable[str] | None = None,
+        periods: Iterable[object] | None = None,
+        units: Iterable[object] | None = None,
+    ) -> Panel:
+        """Keep some metrics, periods or units; what is left out is in the log.
+
+        Raises
+        ------
+        PanelError
+            If one of them is unknown, nothing is left, or the periods kept have a gap.
+        """
+        keep_metrics = [self.metric(m).name for m in metrics] if metrics is not None else None
+        keep_periods = (
+            sorted({self.calendar.position(p, where="periods=") for p in periods})
+            if periods is not None
+            else list(range(len(self.calendar)))
+        )
+        keep_units = (
+            sorted({self._row[self.find(u, where="units=")] for u in units})
+            if units is not None
+            else list(range(len(self._units)))
+        )
+        names = list(self.metrics) if keep_metrics is None else keep_metrics
+        if not names or not keep_periods or not keep_units:
+            raise PanelError(
+                needed="at least one metric, period and unit",
+                found=f"{len(names)} metrics, {len(keep_periods)} periods, {len(keep_units)} units",
+                where="Panel.select",
+                todo="select something",
+            )
+        rows, cols = np.array(keep_units, dtype=np.intp), np.array(keep_periods, dtype=np.intp)
+        logged = []
+        for key, cells in self._cells.items():
+            before = int((cells.status != Status.ABSENT).sum())
+            kept = cells.status[np.ix_(rows, cols)] if key in names else np.empty((0, 0))
+            gone = before - int((kept != Status.ABSENT).sum())
+            if gone:
+                what = "cells left out by select" if key in names else "metric not selected"
+                logged.append({"source": key, "what": what, "rows": gone})
+        labels = tuple(self.periods[i] for i in keep_periods)
+        log = pd.concat([self._log, pd.DataFrame(logged)], ignore_index=True)
+        return Panel(
+            units=self._units.iloc[keep_units],
+            calendar=Calendar(labels, self.calendar.kind),
+            metrics={key: self.metrics[key] for key in names},
+            cells={key: self._cells[key].take(rows, cols) for key in names},
+            sources={key: self.sources[key] for key in names},
+            log=log if logged else self._log,
+            identity=self.identity,
+        )
+
+    def compute_rate(
+        self,
+        metric: str | Metric,
+        *,
+        numerator: str | None = None,
+        denominator: str = "population",
+        replace_published: bool = False,
+    ) -> Panel:
+        """Compute a rate from counts and one vintage of the population.
+
+        The population of a year that ends on 31 March is the mid-year estimate of the year
+        before; the readers place it so, and `from_frame` takes it as given for the same row.
+
+        Parameters
+        ----------
+        metric : str or Metric
+            The rate to make: a name in the registry, or a `Metric` with ``per``.
+        numerator : str, optional
+            The count; by default the metric's own ``numerator``.
+        denominator : str, default "population"
+            The population metric; its release is the one vintage.
+        replace_published : bool, default False
+            Whether a published rate of that name may be replaced.
+
+        Returns
+        -------
+        Panel
+            With the rate, its bounds from the bounds of the count, and how it was made.
+
+        Raises
+        ------
+        PanelError
+            If a part is missing, the rate exists, the denominator mixes releases, or is zero.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"la": ["303"] * 2, "year": [2018, 2019], "cla_count": [50, 60], "pop": [5000] * 2}
+        ... )
+        >>> columns = {"cla_count": "cla_count", "pop": "population"}
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=columns)
+        >>> panel.compute_rate("cla").wide("cla").loc["303", "2019"].item()
+        120.0
+        """
+        rate = Metric.named(metric) if isinstance(metric, str) else metric
+        if rate.name in self.metrics and not replace_published:
+            raise PanelError(
+                needed=f"a panel without {rate.name!r}, or replace_published=True",
+                found=f"{rate.name!r}, {self.metrics[rate.name].derivation}",
+                where="Panel.compute_rate",
+                todo="keep the published rate, or replace it by name",
+            )
+        top_name = numerator or rate.numerator
+        if top_name is None:
+            raise PanelError(
+                needed=f"the count that {rate.name!r} is made of",
+                found="none named",
+                where="Panel.compute_rate",
+                todo="say numerator=",
+            )
+        top, bottom = self.cells(top_name), self.cells(denominator)
+        vintages = dict.fromkeys(source.release for source in self.sources[denominator])
+        if len(vintages) > 1:
+            raise PanelError(
+                needed="one vintage of the population",
+                found=f"{len(vintages)}: {first_few(vintages)}",
+                where=f"the sources of {denominator!r}",
+                todo="compute from a population of one release",
+            )
+        zero = np.argwhere(bottom.value <= 0)
+        if len(zero):
+            at = [f"{self.unit_ids[i]} in {self.periods[t]}" for i, t in zero]
+            raise PanelError(
+                needed="a positive population",
+                found=f"zero or less: {first_few(at)}",
+                where=repr(denominator),
+                todo="mend the population, or leave these units out by name",
+            )
+        derivation = f"computed: {top_name} / {denominator} ({', '.join(vintages)}) × {rate.per:,}"
+        with np.errstate(invalid="ignore"):
+            value = top.value / bottom.value * rate.per
+            low = top.lower / bottom.upper * rate.per
+            high = top.upper / bottom.lower * rate.per
+        unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
+        status = np.where(unknown, bottom.status, top.status).astype(np.int8)
+        cells = Cells(value, status, low, high)
+        note = Source("computed", note=derivation)
+        return Panel(
+            units=self._units,
+            calendar=self.calendar,
+            metrics={**self.metrics, rate.name: rate.computed(derivation, denominator)},
+            cells={**self._cells, rate.name: cells},
+            sources={
+                **self.sources,
+                rate.name: (*self.sources[top_name], *self.sources[denominator], note),
+            },
+            log=self._log,
+            identity=self.identity,
+        )
+
+    def __or__(self, other: Panel) -> Panel:
+        """Join two panels that are disjoint or agree; see `join` for what is refused."""
+        if not isinstance(other, Panel):
+            return NotImplemented
+        return self.join(other)
+
+    def join(self, other: Panel, *, releases: Literal["same", "mixed"] = "same") -> Panel:
+        """Join two panels.
+
+        Parameters
+        ----------
+        other : Panel
+            Cells that both hold must agree.
+        releases : {"same", "mixed"}
+            ``"same"`` refuses one metric from two releases, since published counts are revised.
+            ``"mixed"`` asks for it by name; the releases stay in the provenance.
+
+        Raises
+        ------
+        PanelError
+            If ids or calendars are of different kinds, two releases of one metric meet without
+            ``releases="mixed"``, or cells disagree.
+        """
+        if releases not in ("same", "mixed"):
+            raise PanelError(
+                needed="releases='same' or releases='mixed'",
+                found=repr(releases),
+                where="Panel.join",
+                todo="choose one",
+            )
+        if self.identity != other.identity:
+            raise PanelError(
+                needed="units identified in the same way on both sides",
+                found=f"{self.identity!r} and {other.identity!r}",
+                where="joining panels",
+                todo="give both panels 3-digit codes; never join on names",
+            )
+        both = [key for key in self.metrics if key in other.metrics]
+        if releases == "same":
+            for key in both:
+                mine = {s.release for s in self.sources[key]}
+                theirs = {s.release for s in other.sources[key]}
+                if mine != theirs:
+                    raise PanelError(
+                        needed="each metric from one release, since releases revise the past",
+                        found=f"{key!r} from {first_few(sorted(mine | theirs))}",
+                        where="joining panels",
+                        todo="select the metrics you want from each, or ask for the mixture by "
+                        "name: panel.join(other, releases='mixed')",
+                    )
+        calendar = self.calendar.union(other.calendar)
+        ids = sorted(set(self.unit_ids) | set(other.unit_ids))
+        units = _join_units(self._units, other._units, ids)
+        cells: dict[str, Cells] = {}
+        for key in dict.fromkeys((*self.metrics, *other.metrics)):
+            mine_cells = self._spread(key, ids, calendar) if key in self.metrics else None
+            their_cells = other._spread(key, ids, calendar) if key in other.metrics else None
+            if mine_cells is not None and their_cells is not None:
+                _refuse_differing(self.metrics[key], other.metrics[key])
+                cells[key] = _agree(key, mine_cells, their_cells, ids, calendar)
+            else:
+                side = self if mine_cells is not None else other
+                cells[key] = side._spread(key, ids, calendar)
+        sources = {
+            key: tuple(dict.fromkeys((*self.sources.get(key, ()), *other.sources.get(key, ()))))
+            for key in cells
+        }
+        return Panel(
+            units=units,
+            calendar=calendar,
+            metrics={key: (self if key in self.metrics else other).metrics[key] for key in cells},
+            cells=cells,
+            sources=sources,
+            log=pd.concat([self._log, other._log], ignore_index=True).drop_duplicates(
+                ignore_index=True
+            ),
+            identity=self.identity,
+        )
+
+    def _spread(self, key: str, ids: Sequence[str], calendar: Calendar) -> Cells:
+        """Lay the cells of a metric out over other units and periods."""
+        rows = np.array([self._row.get(code, -1) for code in ids], dtype=np.intp)
+        place = {label: i for i, label in enumerate(self.periods)}
+        cols = np.array([place.get(label, -1) for label in calendar.labels], dtype=np.intp)
+        return self._cells[key].take(rows, cols)
+
+
+_LABELS = np.array([status.label for status in Status], dtype=object)
+
+
+def _no_log() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "source": pd.Series(dtype=str),
+            "what": pd.Series(dtype=str),
+            "rows": pd.Series(dtype="int64"),
+        }
+    )
+
+
+def _row_means(value: Floats) -> Floats:
+    """Mean of each row over its finite entries; NaN for a row without one."""
+    seen = np.isfinite(value)
+    counts = seen.sum(axis=1)
+    sums = np.where(seen, value, 0.0).sum(axis=1)
+    means: Floats = np.divide(sums, counts, out=np.full(len(value), np.nan), where=counts > 0)
+    return means
+
+
+def _refuse_differing(mine: Metric, theirs: Metric) -> None:
+    """Refuse one name for two things: a published and a computed rate, other units."""
+    if replace(mine, direction=None) != replace(theirs, direction=None):
+        raise PanelError(
+            needed="one meaning for each metric name",
+            found=f"{mine.name!r} is {mine.derivation} ({mine.unit or 'no unit'}) on one side and "
+            f"{theirs.derivation} ({theirs.unit or 'no unit'}) on the other",
+            where="joining panels",
+            todo="make both the same way, or select the one you want",
+        )
+
+
+def _check_cells(
+    name: str,
+    metric: Metric,
+    cells: Cells,
+    shape: tuple[int, int],
+    ids: Sequence[str],
+    calendar: Calendar,
+) -> None:
+    """Hold the invariants of cells, wherever they came from."""
+
+    def refuse(bad: np.ndarray, needed: str, todo: str) -> None:
+        if bad.any():
+            at = [
+                f"{ids[i]} in {calendar.labels[t]}: {cells.value[i, t]:g}"
+                for i, t in np.argwhere(bad)
+            ]
+            raise PanelError(
+                needed=needed, found=first_few(at) + " cells", where=f"metric {name!r}", todo=todo
+            )
+
+    for array in (cells.value, cells.status, cells.lower, cells.upper):
+        if array.shape != shape:
+            raise PanelError(
+                needed=f"arrays of {shape[0]} units × {shape[1]} periods",
+                found=f"shape {array.shape}",
+                where=f"metric {name!r}",
+                todo="make the arrays in the order of the panel's units and periods",
+            )
+    refuse(np.isinf(cells.value), "finite numbers", "mend the infinite cells")
+    if metric.non_negative:
+        with np.errstate(invalid="ignore"):
+            refuse(
+                cells.value < 0,
+                f"a {metric.kind} of zero or more",
+                "a dashboard may code its symbols as negative numbers: give them a status instead",
+            )
+    with np.errstate(invalid="ignore"):
+        slack = 1e-9 * (1 + np.abs(cells.value))
+        outside = (cells.value < cells.lower - slack) | (cells.value > cells.upper + slack)
+        crossed = cells.lower > cells.upper + slack
+        refuse(outside, "values inside their bounds", "mend lower= and upper=")
+        refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")
+
+
+def _join_units(mine: pd.DataFrame, theirs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
+    """Names and attributes of the units of two panels; the left one's where both have them."""
+    columns = list(dict.fromkeys((*mine.columns, *theirs.columns)))
+    left, right = mine.reindex(ids, columns=columns), theirs.reindex(ids, columns=columns)
+    known = left.notna() & (left != "")
+    return left.where(known, right).where(lambda frame: frame.notna(), "")
+
+
+def _agree(key: str, mine: Cells, theirs: Cells, ids: Sequence[str], calendar: Calendar) -> Cells:
+    """Put together cells of which each is held by one side, or by both alike."""
+    here, there = mine.status != Status.ABSENT, theirs.status != Status.ABSENT
+    same = (mine.status == theirs.status) & (
+        np.isclose(mine.value, theirs.value, rtol=1e-12, atol=0, equal_nan=True)
+    )
+    differ = here & there & ~same
+    if differ.any():
+        at = [
+            f"{ids[i]} in {calendar.labels[t]}: {mine.value[i, t]:g} and {theirs.value[i, t]:g}"
+            for i, t in np.argwhere(differ)
+        ]
+        raise PanelError(
+            needed="cells that agree wherever both panels hold them",
+            found=f"{first_few(at)} differ",
+            where=f"metric {key!r}",
+            todo="choose the periods of each with select(periods=…) before joining",
+        )
+    return Cells(
+        np.where(here, mine.value, theirs.value),
+        np.where(here, mine.status, theirs.status).astype(np.int8),
+        np.where(here, mine.lower, theirs.lower),
+        np.where(here, mine.upper, theirs.upper),
+    )
