@@ -1,0 +1,310 @@
+"""Against whom: a pool, a union of neighbours, each pilot's own neighbours, or given sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from didkit.errors import DesignError, first_few
+from didkit.panel import unit_id
+
+if TYPE_CHECKING:
+    from didkit.design.neighbours import Neighbours
+
+__all__ = ["Against", "Aggregate", "Comparison", "MatchedSets", "PerPilot", "Pool", "Union"]
+
+Aggregate = Literal["mean", "median"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who serves as comparator, as resolved for given pilots.
+
+    ``sets`` is None when all pilots face one pool; otherwise pilot → comparator → weight, the
+    weights of each pilot adding up to 1.
+    """
+
+    comparators: tuple[str, ...]
+    sets: Mapping[str, Mapping[str, float]] | None
+    aggregate: Aggregate
+    absent: tuple[str, ...]
+
+
+class Against:
+    """What `Design` takes as ``against=``; resolved when the pilots are known."""
+
+    def resolve(
+        self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
+    ) -> Comparison:
+        """Name the comparators of `pilots` among `units`, none of them in `barred`."""
+        raise TypeError("Against is resolved by its subclasses: Pool, Union, PerPilot, MatchedSets")
+
+    def describe(self) -> str:
+        """Say in words who is compared with whom."""
+        raise TypeError("Against is described by its subclasses")
+
+
+@dataclass(frozen=True)
+class Pool(Against):
+    """Every other unit of the panel.
+
+    Parameters
+    ----------
+    units : sequence of str, optional
+        Only these.
+    include_pilots : bool, default False
+        Whether each pilot is also compared with the other pilots.
+    """
+
+    units: tuple[str, ...] | None = None
+    include_pilots: bool = False
+
+    def __post_init__(self) -> None:
+        if self.units is not None:
+            object.__setattr__(self, "units", tuple(unit_id(unit) for unit in self.units))
+
+    def resolve(
+        self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
+    ) -> Comparison:
+        """Name every unit that is neither pilot nor barred."""
+        wanted = units if self.units is None else self.units
+        return _one_pool(wanted, pilots, units, barred, self.include_pilots)
+
+    def describe(self) -> str:
+        """Say in words who is compared with whom."""
+        who = "every other authority" if self.units is None else f"{len(self.units)} named units"
+        return who + (", other pilots among them" if self.include_pilots else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Union(Against):
+    """Every unit that is a published neighbour of at least one pilot."""
+
+    neighbours: Neighbours
+    include_pilots: bool = False
+
+    def resolve(
+        self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
+    ) -> Comparison:
+        """Name the union of the pilots' neighbours."""
+        _refuse_without_list(self.neighbours, pilots)
+        wanted = sorted({other for pilot in pilots for other in self.neighbours.of(pilot)})
+        return _one_pool(wanted, pilots, units, barred, self.include_pilots)
+
+    def describe(self) -> str:
+        """Say in words who is compared with whom."""
+        return (
+            "the statistical neighbours of any pilot"
+            + (", other pilots among them" if self.include_pilots else ", without the pilots")
+            + (f" ({self.neighbours.release})" if self.neighbours.release else "")
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PerPilot(Against):
+    """Each pilot's own published neighbours."""
+
+    neighbours: Neighbours
+    aggregate: Aggregate
+    include_pilots: bool = False
+
+    def __post_init__(self) -> None:
+        _check_aggregate(self.aggregate)
+
+    def resolve(
+        self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
+    ) -> Comparison:
+        """Name each pilot's neighbours, equally weighted."""
+        _refuse_without_list(self.neighbours, pilots)
+        there, keep_out = set(units), set(barred)
+        if not self.include_pilots:
+            keep_out |= set(pilots)
+        sets: dict[str, dict[str, float]] = {}
+        absent: set[str] = set()
+        for pilot in pilots:
+            listed = self.neighbours.of(pilot)
+            absent |= {other for other in listed if other not in there and other not in keep_out}
+            kept = [other for other in listed if other in there and other not in keep_out]
+            _refuse_empty(pilot, kept, len(listed))
+            sets[pilot] = {other: 1 / len(kept) for other in kept}
+        return _from_sets(sets, self.aggregate, absent)
+
+    def describe(self) -> str:
+        """Say in words who is compared with whom."""
+        return (
+            f"for each pilot the {self.aggregate} of its own statistical neighbours"
+            + (", other pilots among them" if self.include_pilots else ", without the pilots")
+            + (f" ({self.neighbours.release})" if self.neighbours.release else "")
+        )
+
+
+class MatchedSets(Against):
+    """Given comparators and weights for each pilot.
+
+    Parameters
+    ----------
+    weights : mapping of pilot to mapping of comparator to weight
+        Weights of each pilot are positive and add up to 1.
+    aggregate : {"mean", "median"}
+        ``"mean"`` is the weighted mean; ``"median"`` takes equal weights only.
+    include_pilots : bool, default False
+        Whether another pilot may stand in a set.
+
+    Raises
+    ------
+    DesignError
+        An empty set, a pilot in its own set, weights that are not positive or do not add up to 1.
+
+    Examples
+    --------
+    >>> MatchedSets({"303": {"304": 0.5, "305": 0.5}}).describe()
+    'for each pilot the mean of a set given by weight (1 sets)'
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[object, Mapping[object, float]],
+        *,
+        aggregate: Aggregate = "mean",
+        include_pilots: bool = False,
+    ) -> None:
+        _check_aggregate(aggregate)
+        made = {
+            unit_id(pilot): {unit_id(other): float(w) for other, w in members.items()}
+            for pilot, members in weights.items()
+        }
+        for pilot, members in made.items():
+            _refuse_empty(pilot, list(members), 0)
+            total = sum(members.values())
+            if pilot in members:
+                raise DesignError(
+                    needed="comparators other than the pilot itself",
+                    found=f"{pilot!r} in its own set",
+                    where="MatchedSets",
+                    todo="take it out",
+                )
+            if any(not w > 0 for w in members.values()) or abs(total - 1) > 1e-9:
+                raise DesignError(
+                    needed="positive weights that add up to 1",
+                    found=f"weights that add up to {total:g}, the least {min(members.values()):g}",
+                    where=f"the set of {pilot!r}",
+                    todo="take out comparators of weight 0 and divide by the sum",
+                )
+            if aggregate == "median" and max(members.values()) - min(members.values()) > 1e-12:
+                raise DesignError(
+                    needed="equal weights when sets are aggregated by the median",
+                    found="unequal ones",
+                    where=f"the set of {pilot!r}",
+                    todo="use aggregate='mean'",
+                )
+        self.weights = MappingProxyType({p: MappingProxyType(m) for p, m in made.items()})
+        self.aggregate: Aggregate = aggregate
+        self.include_pilots = include_pilots
+
+    def resolve(
+        self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
+    ) -> Comparison:
+        """Take the given sets; refuse comparators that are absent, pilots or barred."""
+        without = [pilot for pilot in pilots if pilot not in self.weights]
+        if without:
+            raise DesignError(
+                needed="a set for every pilot",
+                found=f"none for {first_few(without)}",
+                where="MatchedSets",
+                todo="add their sets",
+            )
+        there, keep_out = set(units), set(barred)
+        if not self.include_pilots:
+            keep_out |= set(pilots)
+        wrong = sorted(
+            {
+                other
+                for pilot in pilots
+                for other in self.weights[pilot]
+                if other not in there or other in keep_out
+            }
+        )
+        if wrong:
+            raise DesignError(
+                needed="comparators that are in the panel, not excluded, and not pilots",
+                found=first_few(wrong),
+                where="MatchedSets",
+                todo="rebuild the sets without them (include_pilots=True allows pilots by name)",
+            )
+        sets = {pilot: dict(self.weights[pilot]) for pilot in pilots}
+        return _from_sets(sets, self.aggregate, set())
+
+    def describe(self) -> str:
+        """Say in words who is compared with whom."""
+        n = len(self.weights)
+        return f"for each pilot the {self.aggregate} of a set given by weight ({n} sets)"
+
+
+def _check_aggregate(aggregate: object) -> None:
+    if aggregate not in ("mean", "median"):
+        raise DesignError(
+            needed="aggregate='mean' or aggregate='median', said aloud: official tools differ",
+            found=repr(aggregate),
+            where="the comparators",
+            todo="choose one",
+        )
+
+
+def _refuse_without_list(neighbours: Neighbours, pilots: Sequence[str]) -> None:
+    known = set(neighbours.table["unit"])
+    without = [pilot for pilot in pilots if pilot not in known]
+    if without:
+        raise DesignError(
+            needed="a list of neighbours for every pilot",
+            found=f"none for {first_few(without)}",
+            where=f"the neighbours {neighbours.file or neighbours.release}".strip(),
+            todo="use the list of a year in which these authorities existed",
+        )
+
+
+def _refuse_empty(pilot: str, kept: Sequence[str], listed: int) -> None:
+    if not kept:
+        raise DesignError(
+            needed="at least one comparator for every pilot",
+            found=f"none left of {listed}",
+            where=f"the set of {pilot!r}",
+            todo="allow more neighbours, or leave this pilot out by name",
+        )
+
+
+def _one_pool(
+    wanted: Sequence[str],
+    pilots: Sequence[str],
+    units: Sequence[str],
+    barred: frozenset[str],
+    include_pilots: bool,
+) -> Comparison:
+    """Resolve one pool for all pilots, or, with pilots in it, a set for each pilot."""
+    there = set(units)
+    absent = {unit for unit in wanted if unit not in there and unit not in barred}
+    kept = [unit for unit in wanted if unit in there and unit not in barred]
+    if include_pilots:
+        sets: dict[str, dict[str, float]] = {}
+        for pilot in pilots:
+            members = [unit for unit in kept if unit != pilot]
+            _refuse_empty(pilot, members, len(wanted))
+            sets[pilot] = {unit: 1 / len(members) for unit in members}
+        return _from_sets(sets, "mean", absent)
+    comparators = tuple(sorted(set(kept) - set(pilots)))
+    if not comparators:
+        raise DesignError(
+            needed="at least one comparator",
+            found=f"none left of {len(list(wanted))} once pilots and excluded units are out",
+            where="Design(against=)",
+            todo="widen the pool, or exclude fewer units",
+        )
+    return Comparison(comparators, None, "mean", tuple(sorted(absent)))
+
+
+def _from_sets(
+    sets: Mapping[str, Mapping[str, float]], aggregate: Aggregate, absent: set[str]
+) -> Comparison:
+    comparators = tuple(sorted({other for members in sets.values() for other in members}))
+    return Comparison(comparators, sets, aggregate, tuple(sorted(absent)))

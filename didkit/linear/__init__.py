@@ -1,0 +1,33 @@
+"""Least squares by cluster: normal equations, CR0 to CR3, degrees of freedom. Arrays only.
+
+`Normal` holds each cluster's cross-products; every function takes one, and a matrix ``R`` whose
+rows are the terms (linear combinations of the parameters).
+"""
+
+from .adjust import Kind
+from .degrees import Hotelling, df_hotelling, df_satterthwaite, hotelling
+from .deletion import delete_one, sole_identifier
+from .leverage import effective_clusters, leverage, partial_leverage
+from .normal import Normal
+from .robust import Factor, cr0, cr1, cr2, cr3, cr3j, small_sample_factor
+
+__all__ = [
+    "Factor",
+    "Hotelling",
+    "Kind",
+    "Normal",
+    "cr0",
+    "cr1",
+    "cr2",
+    "cr3",
+    "cr3j",
+    "delete_one",
+    "df_hotelling",
+    "df_satterthwaite",
+    "effective_clusters",
+    "hotelling",
+    "leverage",
+    "partial_leverage",
+    "small_sample_factor",
+    "sole_identifier",
+]

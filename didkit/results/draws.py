@@ -1,0 +1,59 @@
+"""The estimate under many assignments of the pilots at once: a vectorised refit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Draws", "Labels"]
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Estimates and CR1 variances for B assignments × k terms, at every hypothesised effect.
+
+    For the hypothesis that the term's effect is θ, the outcome less θ times the actual treatment
+    is refitted with the pilots of each draw: its estimate is ``b - θ a`` and its variance (CR0)
+    ``v0 - 2 θ v1 + θ² v2``. With the actual assignment a = 1 and v1 = v2 = 0.
+
+    Parameters
+    ----------
+    b, a, v0, v1, v2 : array (B, k)
+        NaN for a term that does not exist under an assignment.
+    """
+
+    b: Floats
+    a: Floats
+    v0: Floats
+    v1: Floats
+    v2: Floats
+
+    def statistic(self, term: int, theta: float, *, studentised: bool) -> Floats:
+        """Return the (absolute) statistic of each draw for the hypothesis that the effect is theta.
+
+        A draw without variance has statistic NaN when studentised.
+        """
+        top = np.abs(self.b[:, term] - theta * self.a[:, term])
+        if not studentised:
+            return top
+        variance = self.v0[:, term] - 2 * theta * self.v1[:, term] + theta**2 * self.v2[:, term]
+        # a difference of squares: below rounding it is no variance
+        floor = 1e-14 * (self.v0[:, term] + theta**2 * self.v2[:, term])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            made: Floats = top / np.sqrt(np.where(variance > floor, variance, np.nan))
+        return made
+
+    @classmethod
+    def stack(cls, parts: list[Draws]) -> Draws:
+        """Put chunks of draws together."""
+        return cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("b", "a", "v0", "v1", "v2")
+            )
+        )

@@ -1,0 +1,419 @@
+"""The one shape of answer: an estimate knows how it was made and how sure it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from didkit.design import Design, Sample
+from didkit.errors import EstimationError, InferenceError, first_few
+from didkit.linear import Normal, effective_clusters
+from didkit.panel import Metric, Status
+from didkit.results import hooks, tables
+from didkit.results.draws import Draws, Labels
+from didkit.results.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    from didkit.results.finding import Finding
+    from didkit.results.protocols import Check, Estimator, Inference
+
+__all__ = ["Estimate"]
+
+Floats = NDArray[np.float64]
+Recommended = Literal["recommended"]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Estimates of k terms, with everything that inference and checks may use.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        What made it; ``refit(design)`` makes it again.
+    design : Design
+        Who is compared with whom.
+    sample : Sample
+        The units, periods and cells used, and the log of those that were not.
+    estimand : str
+        In words, what is estimated, with its unit.
+    terms : DataFrame
+        One row a term: ``term``, ``n_pilots``, ``n_comparators`` (units that carry it) and
+        extras such as ``event_time``, ``period``, ``phase`` (before or after the start).
+    values : array (k,)
+        The estimates, in the metric's unit.
+    weights : array (k, J, T), optional
+        When linear in the outcome: estimate = sum of weight × cell. J units, T periods of the
+        sample.
+    influence : array (J, k), optional
+        Each unit's contribution to the sampling error.
+    normal, contrast : Normal and array (k, p), optional
+        Cross-products by cluster, and the combination of parameters that each term is.
+    contributions : array (J, k), optional
+        Where each term compares one number a unit between pilots and comparators (a long
+        difference): those numbers; NaN for a unit that the term does not use.
+    reassigned : callable, optional
+        Labels (B, J) of cohorts, −1 for comparators, → `Draws`: the refit for many assignments.
+    reference : DataFrame, optional
+        Rows shown with estimate 0: the reference period.
+    facts : mapping
+        Further numbers for ``glance()``.
+    notes : tuple of str
+        What a reader must know.
+    """
+
+    estimator: Estimator
+    design: Design
+    sample: Sample
+    estimand: str
+    terms: pd.DataFrame
+    values: Floats
+    weights: Floats | None = None
+    influence: Floats | None = None
+    normal: Normal | None = None
+    contrast: Floats | None = None
+    contributions: Floats | None = None
+    reassigned: Callable[[Labels], Draws] | None = None
+    reference: pd.DataFrame | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    _attached: Uncertainty | None = None
+    _bare: bool = False
+    _memory: dict[str, Uncertainty] = field(default_factory=dict, repr=False)
+
+    # -- looked at ---------------------------------------------------------------------------
+
+    @property
+    def metric(self) -> Metric:
+        """What is measured."""
+        return self.sample.metric
+
+    @property
+    def n_terms(self) -> int:
+        """Number of terms, k."""
+        return len(self.values)
+
+    @property
+    def uncertainty(self) -> Uncertainty | None:
+        """How sure: as attached, or by the inference that the design recommends; None if bare."""
+        if self._attached is not None or self._bare:
+            return self._attached
+        if "recommended" not in self._memory:
+            made = self.infer()._attached
+            assert made is not None
+            self._memory["recommended"] = made
+        return self._memory["recommended"]
+
+    @property
+    def covariance(self) -> pd.DataFrame:
+        """Covariance of the terms, labelled; NaN after a method that has none."""
+        sure = self.uncertainty
+        if sure is not None and sure.covariance is not None:
+            return sure.covariance.copy()
+        labels = list(self.terms["term"])
+        return pd.DataFrame(np.full((len(labels),) * 2, np.nan), index=labels, columns=labels)
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """Notes of the sample, the estimator and the inference, in that order."""
+        sure = self.uncertainty
+        found = (*self.sample.notes, *self.notes, *(sure.notes if sure is not None else ()))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it was made: estimator, inference, seed, sources with hashes, library versions."""
+        sure = self.uncertainty
+        sources = self.design.panel.provenance()
+        mine = sources[sources["metric"] == self.metric.name]
+        return {
+            "estimator": repr(self.estimator),
+            "inference": repr(sure.inference) if sure is not None else "none",
+            "seed": sure.facts.get("seed") if sure is not None else None,
+            "derivation": self.metric.derivation,
+            "sources": mine[["release", "file", "sha256"]].to_dict("records"),
+            "versions": _versions(),
+        }
+
+    def __getitem__(self, term: str) -> pd.Series:
+        """Return the row of one term, by its exact name.
+
+        Raises
+        ------
+        EstimationError
+            If there is no such term.
+        """
+        table = self.tidy()
+        found = table[table["term"] == term]
+        if found.empty:
+            raise EstimationError(
+                needed="a term of this estimate",
+                found=repr(term),
+                where=f"{type(self.estimator).__name__} of {self.metric.name!r}",
+                todo="choose one of: " + ", ".join(table["term"]),
+            )
+        return found.iloc[0]
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a term (a copy).
+
+        Returns
+        -------
+        DataFrame
+            ``term, estimate, std_error, statistic, p_value, conf_low, conf_high``, then
+            ``metric``, ``df`` where there are degrees of freedom, and the terms' extras. A
+            reference period stands with estimate 0 and no uncertainty.
+        """
+        sure = self.uncertainty
+        nan = np.full(self.n_terms, np.nan)
+        made = pd.DataFrame(
+            {
+                "term": list(self.terms["term"]),
+                "estimate": self.values.copy(),
+                **{
+                    name: nan if sure is None else getattr(sure, name).copy()
+                    for name in ("std_error", "statistic", "p_value", "conf_low", "conf_high")
+                },
+                "metric": self.metric.name,
+            }
+        )
+        if sure is not None and sure.df is not None:
+            made["df"] = sure.df
+        for column in self.terms.columns.drop("term"):
+            made[column] = self.terms[column].to_numpy()
+        if self.reference is not None:
+            zero = self.reference.assign(estimate=0.0, metric=self.metric.name)
+            made = pd.concat([made, zero.reindex(columns=made.columns)], ignore_index=True)
+            made = made.sort_values("position", kind="stable", ignore_index=True)
+        return made
+
+    def glance(self) -> pd.DataFrame:
+        """One row of facts.
+
+        Returns
+        -------
+        DataFrame
+            Metric, estimator, estimand; pilots, comparators and clusters that carry it; effective
+            clusters (the least over terms); periods; cells used and cells without a value;
+            inference, level; least attainable p, draws and seed where they exist.
+        """
+        sample, sure = self.sample, self.uncertainty
+        log = sample.log
+        clusters = sample.clusters
+        row: dict[str, Any] = {
+            "metric": self.metric.name,
+            "estimator": type(self.estimator).__name__,
+            "estimand": self.estimand,
+            "pilots": int(self.terms["n_pilots"].max()),
+            "comparators": int(self.terms["n_comparators"].max()),
+            "clusters_pilots": len(np.unique(clusters[sample.pilot])),
+            "clusters_comparators": len(np.unique(clusters[~sample.pilot])),
+            "effective_clusters": self.effective_clusters(),
+            "periods": len(sample.periods),
+            "first": sample.periods[0],
+            "last": sample.periods[-1],
+            "cells_used": int(log.loc[log["reason"] == "used", "cells"].sum()),
+            "cells_suppressed": int(
+                log.loc[log["reason"] == f"no value: {Status.SUPPRESSED.label}", "cells"].sum()
+            ),
+            "cells_without_value": int(
+                log.loc[log["reason"].str.startswith("no value"), "cells"].sum()
+            ),
+            **dict(self.facts),
+            "inference": sure.method if sure is not None else "none",
+            "level": sure.level if sure is not None else np.nan,
+        }
+        if sure is not None:
+            row.update(sure.facts)
+        return pd.DataFrame([row])
+
+    def effective_clusters(self) -> float:
+        """Effective number of clusters G*(0), the least over the terms; NaN where not defined.
+
+        MacKinnon, Nielsen & Webb (2023). 150 authorities with 9 pilots count for about ten.
+        """
+        if self.normal is None or self.contrast is None or self.normal.n_clusters < 2:
+            return float("nan")
+        try:
+            return float(np.min(effective_clusters(self.normal, self.contrast)))
+        except InferenceError:
+            return float("nan")
+
+    def long_differences(self, term: str | None = None) -> pd.DataFrame:
+        """Show the one number a unit that the comparison is made of.
+
+        Parameters
+        ----------
+        term : str, optional
+            By default the first.
+
+        Returns
+        -------
+        DataFrame
+            ``unit, name, arm, value, weight, exposure``: value in the metric's unit; the weighted
+            sum of the values is the estimate where the panel is balanced (or cells="complete").
+
+        Raises
+        ------
+        EstimationError
+            If the estimator does not compare one number a unit.
+        """
+        if self.contributions is None:
+            raise EstimationError(
+                needed="an estimate that compares one number a unit",
+                found=f"{type(self.estimator).__name__} with {self.design.against.describe()}",
+                where="long_differences",
+                todo="use DiD or Gap against one pool",
+            )
+        names = list(self.terms["term"])
+        if term is not None and term not in names:
+            raise EstimationError(
+                needed="a term of this estimate",
+                found=repr(term),
+                where="long_differences",
+                todo="choose one of: " + ", ".join(names),
+            )
+        m = 0 if term is None else names.index(term)
+        value = self.contributions[:, m]
+        used = np.isfinite(value)
+        pilot = self.sample.pilot
+        n1, n0 = max(int((used & pilot).sum()), 1), max(int((used & ~pilot).sum()), 1)
+        exposure = self.sample.exposure
+        return pd.DataFrame(
+            {
+                "unit": np.array(self.sample.units)[used],
+                "name": np.array(self.sample.names)[used],
+                "arm": np.where(pilot, "pilot", "comparator")[used],
+                "value": value[used],
+                "weight": np.where(pilot, 1 / n1, -1 / n0)[used],
+                "exposure": np.nan if exposure is None else _last_finite(exposure)[used],
+            }
+        )
+
+    # -- asked again ---------------------------------------------------------------------------
+
+    def refit(self, design: Design) -> Estimate:
+        """Make the same estimate on another design."""
+        return self.estimator.fit(design, self.metric.name)
+
+    def infer(
+        self, inference: Inference | Recommended | None = "recommended", *, level: float = 0.95
+    ) -> Estimate:
+        """Return the estimate with its uncertainty.
+
+        Parameters
+        ----------
+        inference : Inference, None or "recommended"
+            By default the method that suits the design; the notes say which and why.
+        level : float, default 0.95
+            Of the intervals, which invert the printed test.
+
+        Raises
+        ------
+        InferenceError
+            If the method does not exist for this estimate, or the level is not inside (0, 1).
+        """
+        if not 0 < level < 1:
+            raise InferenceError(
+                needed="a level between 0 and 1, such as 0.95",
+                found=repr(level),
+                where="infer(level=)",
+                todo="give the level of the interval, not its complement",
+            )
+        if inference is None:
+            return replace(self, _attached=None, _bare=True, _memory={})
+        if isinstance(inference, str):
+            if inference != "recommended":
+                raise InferenceError(
+                    needed="an inference such as Permutation() or ClusterRobust('CR2')",
+                    found=repr(inference),
+                    where="infer",
+                    todo="give the object, not its name",
+                )
+            advice = hooks.recommend(self)
+            made: Estimate = advice.inference.attach(self, level=level)
+            sure = made._attached
+            assert sure is not None
+            told = replace(sure, notes=(*advice.notes, *sure.notes))
+            return replace(made, _attached=told)
+        return inference.attach(self, level=level)
+
+    def with_uncertainty(self, uncertainty: Uncertainty) -> Estimate:
+        """Return the estimate with this uncertainty; for inferences."""
+        return replace(self, _attached=uncertainty, _bare=False, _memory={})
+
+    def check(self, check: Check) -> Finding:
+        """Run a check and return what it measured."""
+        return check.run(self)
+
+    # -- shown -----------------------------------------------------------------------------------
+
+    def _shown(self) -> pd.DataFrame:
+        """Return the columns that a reader wants."""
+        table = self.tidy()
+        keep = ["term", "estimate", "conf_low", "conf_high", "p_value", "std_error"]
+        extras = [c for c in ("n_pilots", "n_comparators") if c in table.columns]
+        return table[[*keep, *extras]]
+
+    def summary(self) -> str:
+        """Say what was estimated, how sure it is, and what to know, as text."""
+        sample, sure = self.sample, self.uncertainty
+        lines = [
+            f"{type(self.estimator).__name__} · {self.metric.label} ({self.metric.unit})",
+            f"Estimand: {self.estimand}",
+            f"{sample.n_pilots} pilots, {sample.n_comparators} comparators, "
+            f"{sample.periods[0]} to {sample.periods[-1]}; "
+            f"against {self.design.against.describe()}",
+            f"Inference: {sure.method}, level {sure.level:g}" if sure else "Inference: none",
+            "",
+            tables.to_markdown(self._shown()),
+            *(f"Note: {note}." for note in self.all_notes),
+        ]
+        return "\n".join(lines)
+
+    def to_markdown(self) -> str:
+        """Write the table of terms as Markdown."""
+        return tables.to_markdown(self._shown())
+
+    def to_latex(self) -> str:
+        """Write the table of terms as LaTeX."""
+        return tables.to_latex(self._shown())
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw it; returns the Axes, shows and saves nothing."""
+        return hooks.draw(self, ax)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{term} {tables.number(value)}"
+            for term, value in zip(self.terms["term"], self.values, strict=True)
+        ]
+        return f"{type(self.estimator).__name__}({self.metric.name}): {first_few(shown, 8)}"
+
+    def _repr_html_(self) -> str:
+        caption = f"{type(self.estimator).__name__} · {self.metric.label} ({self.metric.unit})"
+        return tables.to_html(self._shown(), caption=caption)
+
+
+def _last_finite(values: Floats) -> Floats:
+    """Return the last finite number of each row; NaN for a row without one."""
+    seen = np.isfinite(values)
+    last = values.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
+    made: Floats = np.where(seen.any(axis=1), values[np.arange(len(values)), last], np.nan)
+    return made
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("didkit-evaluation", "numpy", "pandas", "scipy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

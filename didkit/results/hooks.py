@@ -1,0 +1,53 @@
+"""The two places where the front door joins rooms that may not import each other.
+
+``recommend(estimate)`` returns the inference that suits the design, with its reasons;
+``draw(result, ax)`` returns the Axes of a picture. Without the front door both are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from didkit.errors import DidkitError, InferenceError
+
+__all__ = ["draw", "fill", "recommend"]
+
+_filled: dict[str, Callable[..., Any]] = {}
+
+
+def fill(name: str, function: Callable[..., Any]) -> None:
+    """Fill a hook; only the front door does.
+
+    Raises
+    ------
+    KeyError
+        If there is no hook of that name.
+    """
+    if name not in ("recommend", "draw"):
+        raise KeyError(name)
+    _filled[name] = function
+
+
+def recommend(estimate: Any) -> Any:
+    """Ask for the inference that suits an estimate."""
+    if "recommend" not in _filled:
+        raise InferenceError(
+            needed="an inference, or the front door that recommends one",
+            found="neither",
+            where="the room results on its own",
+            todo="import didkit, or say estimate.infer(ClusterRobust('CR2'))",
+        )
+    return _filled["recommend"](estimate)
+
+
+def draw(result: Any, ax: Any = None, **options: Any) -> Any:
+    """Ask for the picture of a result."""
+    if "draw" not in _filled:
+        raise DidkitError(
+            needed="the front door, which knows who draws",
+            found="the room results on its own",
+            where="plot()",
+            todo="import didkit",
+        )
+    return _filled["draw"](result, ax=ax, **options)

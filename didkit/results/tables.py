@@ -1,0 +1,132 @@
+"""Data frames as Markdown, LaTeX and HTML: written once, escaped always."""
+
+from __future__ import annotations
+
+import html
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["number", "p_value", "to_html", "to_latex", "to_markdown"]
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number for readers: about `digits` significant digits, never in powers of ten.
+
+    Examples
+    --------
+    >>> number(-5.71828), number(0.03704), number(1234.5), number(float("nan"))
+    ('−5.72', '0.037', '1,234', '')
+    """
+    if np.isnan(value):
+        return ""
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    places = 0 if size >= 100 else max(0, digits - 1 - int(np.floor(np.log10(size)))) if size else 0
+    text = f"{size:,.{min(places, 6)}f}"
+    if "." in text and size < 1:
+        text = text.rstrip("0").rstrip(".")
+    return ("−" if value < 0 and float(text.replace(",", "")) != 0 else "") + text
+
+
+def p_value(p: float) -> str:
+    """Write a p-value with two significant digits; below .0001 as such.
+
+    Examples
+    --------
+    >>> p_value(0.0374), p_value(0.41), p_value(0.00001)
+    ('.037', '.41', '< .0001')
+    """
+    if np.isnan(p):
+        return ""
+    if p < 0.0001:
+        return "< .0001"
+    if p > 0.995:
+        return "1.0"
+    digits = 2 if p >= 0.1 else 3 if p >= 0.01 else 4
+    return f"{p:.{digits}f}".lstrip("0")
+
+
+def _cell(value: object, column: str) -> str:
+    if value is None or value is pd.NA:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else ""
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    if isinstance(value, Real):
+        return p_value(float(value)) if column.startswith("p_") else number(float(value))
+    return str(value)
+
+
+def cells(frame: pd.DataFrame) -> list[list[str]]:
+    """Every cell of a frame as text for readers."""
+    return [
+        [_cell(value, str(column)) for column, value in zip(frame.columns, row, strict=True)]
+        for row in frame.itertuples(index=False)
+    ]
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """Write a frame as a Markdown table."""
+
+    def line(row: list[str]) -> str:
+        safe = [
+            html.escape(cell, quote=False).replace("|", "\\|").replace("\n", " ") for cell in row
+        ]
+        return "| " + " | ".join(safe) + " |"
+
+    head = [str(column) for column in frame.columns]
+    return "\n".join([line(head), "|" + " --- |" * len(head), *map(line, cells(frame))])
+
+
+def to_latex(frame: pd.DataFrame) -> str:
+    """Write a frame as a LaTeX tabular (booktabs)."""
+
+    def safe(text: str) -> str:
+        return "".join(_LATEX.get(letter, letter) for letter in text)
+
+    rows = [[str(column) for column in frame.columns], *cells(frame)]
+    lines = [" & ".join(map(safe, row)) + r" \\" for row in rows]
+    body = [
+        r"\begin{tabular}{" + "l" * len(frame.columns) + "}",
+        r"\toprule",
+        lines[0],
+        r"\midrule",
+        *lines[1:],
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(body)
+
+
+def to_html(frame: pd.DataFrame, *, caption: str = "") -> str:
+    """Write a frame as an HTML table, every cell escaped."""
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in frame.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{"right" if right else "left"}">{html.escape(cell)}</td>'
+            for cell, right in zip(row, numeric, strict=True)
+        )
+        + "</tr>"
+        for row in cells(frame)
+    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
