@@ -1,0 +1,147 @@
+"""Detectable effect: the smallest that this design could have found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from didkit.errors import InferenceError
+from didkit.inference import ClusterRobust, Jackknife
+from didkit.inference.arms import carried_by, closed_form_df
+from didkit.inference.student import t_quantile
+from didkit.results import Estimate, Finding, tables
+
+__all__ = ["DetectableEffect"]
+
+
+@dataclass(frozen=True)
+class DetectableEffect:
+    """The effect that a two-sided test would find with the given power, on these data.
+
+    Parameters
+    ----------
+    power : float, default 0.8
+        Probability of finding it.
+    level : float, default 0.95
+        Of the interval; the test rejects at 1 − level.
+
+    Notes
+    -----
+    ``(t(1−α/2, ν) + t(power, ν)) × standard error`` (Bloom 1995, equation 1, with t for z), with
+    the CR2 standard error and Bell–McCaffrey's ν where they exist. With one pilot there is no
+    such standard error: the comparators' standard deviation of the unit's number stands for the
+    pilot's, which assumes that the pilot is as noisy as they are. For estimators without
+    cross-products the jackknife is used. It is computed after the data from their noise, not from
+    the estimate, so it is no "observed power". ``percent`` is relative to the comparators' mean
+    after the start.
+
+    References
+    ----------
+    Bloom (1995), equation 1.
+
+    Examples
+    --------
+    >>> DetectableEffect(power=0.9)
+    DetectableEffect(power=0.9, level=0.95)
+    """
+
+    power: float = field(default=0.8, kw_only=True)
+    level: float = field(default=0.95, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (0.5 <= self.power < 1 and 0 < self.level < 1):
+            raise InferenceError(
+                needed="a power from 0.5 to below 1 and a level between 0 and 1",
+                found=f"power={self.power!r}, level={self.level!r}",
+                where="DetectableEffect",
+                todo="0.8 and 0.95 are usual",
+            )
+
+    def run(self, estimate: Estimate) -> Finding:
+        """Compute the smallest detectable effect of every term.
+
+        Returns
+        -------
+        Finding
+            Table ``term, estimate, std_error, df, detectable, percent`` (the metric's unit;
+            percent of the comparators' mean after the start); facts of the main term.
+
+        Raises
+        ------
+        InferenceError
+            If no standard error exists even with comparators alone.
+        """
+        error, df, how = _noise(estimate)
+        alpha = 1 - self.level
+        detectable = (t_quantile(1 - alpha / 2, df) + t_quantile(self.power, df)) * error
+        base = _level_after(estimate)
+        table = pd.DataFrame(
+            {
+                "term": list(estimate.terms["term"]),
+                "estimate": estimate.values,
+                "std_error": error,
+                "df": df,
+                "detectable": detectable,
+                "percent": 100 * detectable / abs(base) if base else np.nan,
+            }
+        )
+        m = int(np.nanargmin(np.where(np.isfinite(detectable), detectable, np.inf)))
+        if estimate.n_terms > 1 and "change" in list(table["term"]):
+            m = list(table["term"]).index("change")
+        unit = estimate.metric.unit
+        return Finding(
+            check=self,
+            estimate=estimate,
+            question="What is the smallest effect that this design could have found?",
+            headline=(
+                f"With {self.power:.0%} probability it would have found an effect of "
+                f"{tables.number(float(detectable[m]))} {unit} or more, "
+                f"{table['percent'].iloc[m]:.0f} % of the comparators' level; smaller effects "
+                "would mostly have been missed."
+            ),
+            table=table,
+            facts={
+                "detectable": float(detectable[m]),
+                "percent": float(table["percent"].iloc[m]),
+                "power": self.power,
+            },
+            notes=(f"noise measured by {how}",),
+        )
+
+
+def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
+    """Standard errors and degrees of freedom that do not come from a permutation."""
+    n1, n0 = carried_by(estimate)
+    if estimate.normal is not None and int(n1.max()) > 1 and int(n0.max()) > 1:
+        sure = estimate.infer(ClusterRobust("CR2")).uncertainty
+        assert sure is not None and sure.df is not None
+        return sure.std_error, sure.df, "CR2 with Bell–McCaffrey degrees of freedom"
+    if int(n1.max()) > 1 and estimate.contributions is None:
+        sure = estimate.infer(Jackknife()).uncertainty
+        assert sure is not None and sure.df is not None
+        return sure.std_error, sure.df, "the cluster jackknife"
+    if estimate.contributions is None or int(n0.max()) < 3:
+        raise InferenceError(
+            needed="a standard error, or at least three comparators with one number each",
+            found=f"{int(n1.max())} pilots and {int(n0.max())} comparators",
+            where="DetectableEffect",
+            todo="use one pool of comparators",
+        )
+    theirs = estimate.contributions[~estimate.sample.pilot]
+    spread = np.array([np.nanstd(column, ddof=1) for column in theirs.T])
+    error = spread * np.sqrt(1 / n1 + 1 / np.maximum(n0, 1))
+    return (
+        error,
+        closed_form_df(np.maximum(n0, 2).astype(float), np.zeros(len(n0))),
+        "the comparators' standard deviation, as if pilots were as noisy",
+    )
+
+
+def _level_after(estimate: Estimate) -> float:
+    """Mean of the comparators' cells from the first start on."""
+    sample = estimate.sample
+    after = np.arange(len(sample.periods)) >= min(sample.starts)
+    cells = sample.y[~sample.pilot][:, after]
+    return float(np.nanmean(cells)) if np.isfinite(cells).any() else 0.0

@@ -1,0 +1,131 @@
+"""Leave one out: does one authority decide the answer?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from didkit.check.terms import main_term
+from didkit.errors import DesignError, EstimationError, InferenceError
+from didkit.results import Estimate, Finding, tables
+
+__all__ = ["LeaveOneOut"]
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Refit without each pilot (or comparator, or both) in turn.
+
+    Parameters
+    ----------
+    units : {"pilots", "comparators", "all"}
+        Which to leave out, one at a time.
+    comparators : {"kept", "rebuilt"}
+        When a pilot is left out: keep all comparators (``design.drop``) or rebuild them for the
+        others (``design.without_pilot``).
+
+    Notes
+    -----
+    A range that crosses zero says that the sign hangs on one authority; it is not an interval,
+    and a narrow range does not make a biased comparison right.
+
+    Examples
+    --------
+    >>> LeaveOneOut()
+    LeaveOneOut(units='pilots', comparators='kept')
+    """
+
+    units: Literal["pilots", "comparators", "all"] = "pilots"
+    comparators: Literal["kept", "rebuilt"] = "kept"
+
+    def __post_init__(self) -> None:
+        if self.units not in ("pilots", "comparators", "all") or self.comparators not in (
+            "kept",
+            "rebuilt",
+        ):
+            raise InferenceError(
+                needed="units='pilots', 'comparators' or 'all', comparators='kept' or 'rebuilt'",
+                found=f"{self.units!r}, {self.comparators!r}",
+                where="LeaveOneOut",
+                todo="choose one of each",
+            )
+
+    def run(self, estimate: Estimate) -> Finding:
+        """Refit without each unit; one row a unit and term.
+
+        Returns
+        -------
+        Finding
+            Table ``left_out, name, arm, term, estimate, shift`` (the metric's unit); facts
+            ``full, lowest, highest`` of the main term; a refit that does not exist is NaN, and a
+            note says why.
+
+        Raises
+        ------
+        InferenceError
+            If there is only one pilot and pilots are to be left out.
+        """
+        sample, design = estimate.sample, estimate.design
+        if sample.n_pilots < 2 and self.units != "comparators":
+            raise InferenceError(
+                needed="at least two pilots",
+                found="1",
+                where="LeaveOneOut",
+                todo="use LeaveOneOut(units='comparators') or PlaceboPilots()",
+            )
+        wanted = [
+            j
+            for j in range(len(sample.units))
+            if self.units == "all" or sample.pilot[j] == (self.units == "pilots")
+        ]
+        rows, notes = [], []
+        for j in wanted:
+            unit = sample.units[j]
+            try:
+                rebuilt = self.comparators == "rebuilt" and sample.pilot[j]
+                edited = design.without_pilot(unit) if rebuilt else design.drop(unit)
+                refit = estimate.refit(edited)
+                found = dict(zip(refit.terms["term"], refit.values, strict=True))
+            except (DesignError, EstimationError) as error:
+                notes.append(f"no estimate without {unit}: {error.found}")
+                found = {}
+            for m, term in enumerate(estimate.terms["term"]):
+                value = float(found.get(term, np.nan))
+                rows.append(
+                    {
+                        "left_out": unit,
+                        "name": sample.names[j],
+                        "arm": "pilot" if sample.pilot[j] else "comparator",
+                        "term": term,
+                        "estimate": value,
+                        "shift": value - estimate.values[m],
+                    }
+                )
+        table = pd.DataFrame(rows)
+        term = main_term(estimate)
+        m = list(estimate.terms["term"]).index(term)
+        mine = table[(table["term"] == term) & table["estimate"].notna()].sort_values("estimate")
+        low, high = mine.iloc[0], mine.iloc[-1]
+        headline = (
+            f"Without one unit the estimate of {tables.number(estimate.values[m])} runs from "
+            f"{tables.number(low['estimate'])} (without {low['name']}) to "
+            f"{tables.number(high['estimate'])} (without {high['name']})."
+        )
+        if low["estimate"] < 0 < high["estimate"]:
+            headline += " One authority decides the sign."
+        return Finding(
+            check=self,
+            estimate=estimate,
+            question="Does one authority decide the answer?",
+            headline=headline,
+            table=table,
+            facts={
+                "full": float(estimate.values[m]),
+                "lowest": float(low["estimate"]),
+                "highest": float(high["estimate"]),
+            },
+            notes=tuple(notes),
+        )

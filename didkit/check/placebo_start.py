@@ -1,0 +1,104 @@
+"""Placebo start: would the method find an effect before there was a programme?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from didkit.check.terms import main_term
+from didkit.errors import DesignError, EstimationError, InferenceError
+from didkit.results import Estimate, Finding, tables
+
+__all__ = ["PlaceboStart"]
+
+
+@dataclass(frozen=True)
+class PlaceboStart:
+    """Move the start to each earlier period that allows it, on untreated periods only.
+
+    Notes
+    -----
+    Every start is moved, and the periods from the first real start on are left out; inference
+    is the estimate's own. The placebos share their data, so they are not independent tests.
+
+    References
+    ----------
+    Heckman & Hotz (1989), section 3 (pre-programme tests).
+
+    Examples
+    --------
+    >>> PlaceboStart()
+    PlaceboStart()
+    """
+
+    def run(self, estimate: Estimate) -> Finding:
+        """Refit with each earlier start.
+
+        Returns
+        -------
+        Finding
+            Table ``start, moved_by, estimate, conf_low, conf_high, p_value`` (the metric's unit);
+            facts ``largest`` (the largest absolute placebo) and ``actual``.
+
+        Raises
+        ------
+        InferenceError
+            If fewer than two periods precede the first start.
+        """
+        design = estimate.design
+        first = min(design.periods.index(start) for start in design.starts.values())
+        sure = estimate.uncertainty
+        term = main_term(estimate)
+        if term not in ("att", "change"):
+            raise InferenceError(
+                needed="an estimate of one change: DiD or Gap",
+                found=repr(estimate.estimator),
+                where="PlaceboStart",
+                todo="run it on DiD().fit(design, metric); an event study shows its own placebos",
+            )
+        rows, notes = [], []
+        for moved in range(1, first):
+            try:
+                placebo = estimate.refit(design.shift(-moved))
+            except (DesignError, EstimationError) as error:
+                notes.append(f"no placebo {moved} periods earlier: {error.found}")
+                continue
+            made = placebo.infer(
+                None if sure is None else sure.inference,
+                level=0.95 if sure is None else sure.level,
+            )
+            row = made[term]
+            rows.append(
+                {
+                    "start": design.periods[first - moved],
+                    "moved_by": -moved,
+                    **{
+                        name: float(row[name])
+                        for name in ("estimate", "conf_low", "conf_high", "p_value")
+                    },
+                }
+            )
+        if not rows:
+            raise InferenceError(
+                needed="at least two periods before the first start",
+                found=f"{first}",
+                where="PlaceboStart",
+                todo="use a longer window, or PlaceboPilots()",
+            )
+        table = pd.DataFrame(rows).sort_values("moved_by", ignore_index=True)
+        largest = table.loc[table["estimate"].abs().idxmax()]
+        actual = float(estimate.values[list(estimate.terms["term"]).index(term)])
+        return Finding(
+            check=self,
+            estimate=estimate,
+            question="Would the method find an effect before there was a programme?",
+            headline=(
+                f"With a start that never was ({len(table)} earlier periods tried) the largest "
+                f"estimate is {tables.number(largest['estimate'])} (start {largest['start']}); "
+                f"the actual one is {tables.number(actual)}."
+            ),
+            table=table,
+            facts={"largest": float(largest["estimate"]), "actual": actual},
+            notes=tuple(notes),
+        )

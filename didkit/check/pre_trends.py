@@ -1,0 +1,110 @@
+"""Pre-trends: did pilots and comparators move alike before the start?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from didkit.errors import InferenceError
+from didkit.results import Estimate, Finding, tables
+
+__all__ = ["PreTrends"]
+
+
+@dataclass(frozen=True)
+class PreTrends:
+    """Test that all terms before the start are zero together, by the estimate's own inference.
+
+    Notes
+    -----
+    The covariance of the joint test is that of the printed intervals (cluster-robust: Hotelling's
+    T²), or the permutations are the same (permutation: the rank of ``t' S⁻¹ t``). With few
+    pilots the test has little power: not rejecting does not show that trends were parallel, and
+    reporting an effect only when it does not reject biases that effect (Roth 2022). So the size of
+    the largest difference before the start stands beside p.
+
+    References
+    ----------
+    Roth (2022), section 1; Pustejovsky & Tipton (2018) for Hotelling's T².
+
+    Examples
+    --------
+    >>> PreTrends()
+    PreTrends()
+    """
+
+    def run(self, estimate: Estimate) -> Finding:
+        """Test the terms before the start.
+
+        Returns
+        -------
+        Finding
+            Table of the terms before the start with their intervals; facts ``statistic, p_value,
+            terms, largest`` (largest absolute term, in the metric's unit), ``slope`` (least
+            squares through the terms and the reference, a period).
+
+        Raises
+        ------
+        InferenceError
+            If the estimate has no term before the start or no inference.
+        """
+        before = estimate.terms[estimate.terms["phase"] == "before"]
+        sure = estimate.uncertainty
+        if estimate.reference is None or before.empty or sure is None:
+            raise InferenceError(
+                needed="an event study with terms before the start, and an inference",
+                found=f"{estimate.estimator!r} with {len(before)} such terms",
+                where="PreTrends",
+                todo="run it on EventStudy().fit(design, metric) with a period before the "
+                "reference",
+            )
+        joint = getattr(sure.inference, "joint", None)
+        if joint is None:
+            raise InferenceError(
+                needed="an inference with a joint test",
+                found=repr(sure.inference),
+                where="PreTrends",
+                todo="use Permutation() or ClusterRobust('CR2')",
+            )
+        usable = before[before["n_pilots"] > 1] if (before["n_pilots"] > 1).any() else before
+        terms = tuple(str(term) for term in usable["term"])
+        tested = joint(estimate, terms)
+        table = estimate.tidy()
+        table = table[table["term"].isin(before["term"])].reset_index(drop=True)
+        at = [list(estimate.terms["term"]).index(term) for term in before["term"]]
+        values = estimate.values[at]
+        largest = float(np.max(np.abs(values)))
+        times = np.append(before["position"].to_numpy(dtype=float), estimate.reference["position"])
+        slope = float(np.polyfit(times, np.append(values, 0.0), 1)[0])
+        unit = estimate.metric.unit
+        notes = []
+        if len(usable) < len(before):
+            notes.append(
+                f"{len(before) - len(usable)} terms carried by one pilot are not in the joint test"
+            )
+        return Finding(
+            check=self,
+            estimate=estimate,
+            question="Did pilots and comparators move alike before the start?",
+            headline=(
+                f"Before the start the gap moved by at most {tables.number(largest)} {unit} from "
+                f"the reference; joint test of {len(terms)} terms: p "
+                f"{_equals(tested.p_value)} ({tested.method}). Not rejecting does not show that "
+                "trends were parallel."
+            ),
+            table=table,
+            facts={
+                "statistic": tested.statistic,
+                "p_value": tested.p_value,
+                "terms": float(len(terms)),
+                "largest": largest,
+                "slope": slope,
+            },
+            notes=tuple(notes),
+        )
+
+
+def _equals(p: float) -> str:
+    text = tables.p_value(p)
+    return text if text.startswith("<") else f"= {text}"

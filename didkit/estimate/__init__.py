@@ -1,0 +1,7 @@
+"""Design in, estimate out: one module an estimator, and the two kernels that they share."""
+
+from didkit.estimate.did import DiD
+from didkit.estimate.event_study import EventStudy
+from didkit.estimate.gap import Gap
+
+__all__ = ["DiD", "EventStudy", "Gap"]

@@ -1,0 +1,212 @@
+"""Which cells a change is estimated on, and what two-way least squares makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from didkit.design import Design, Sample
+from didkit.errors import EstimationError, first_few
+from didkit.estimate.two_groups import TwoGroups, two_groups
+from didkit.estimate.two_way import two_way
+from didkit.estimate.windows import Windows
+from didkit.linear import Normal
+from didkit.results import Draws, Estimate, Estimator, Labels
+
+__all__ = ["CellsUsed", "change", "check_cells"]
+
+Floats = NDArray[np.float64]
+CellsUsed = Literal["observed", "complete"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What either path publishes."""
+
+    values: Floats
+    weights: Floats | None
+    influence: Floats | None
+    normal: Normal | None
+    contrast: Floats | None
+    contributions: Floats | None
+    reassigned: Callable[[Labels], Draws] | None
+    n_pilots: NDArray[np.int64]
+    n_comparators: NDArray[np.int64]
+
+
+def check_cells(cells: str, where: str) -> None:
+    """Refuse an unknown option."""
+    if cells not in ("observed", "complete"):
+        raise EstimationError(
+            needed="cells='observed' or cells='complete'",
+            found=repr(cells),
+            where=where,
+            todo="choose one: every cell with a value, or units observed throughout the window",
+        )
+
+
+def change(
+    estimator: Estimator,
+    design: Design,
+    sample: Sample,
+    windows: Callable[[Sample], Windows],
+    cells: CellsUsed,
+    *,
+    estimand: str,
+    reference: pd.DataFrame | None = None,
+) -> Estimate:
+    """Estimate changes on the cells asked for.
+
+    ``complete``: one number a unit, on units observed in every period of the window.
+    ``observed``: two-way fixed effects on every cell with a value. Both are one thing on a
+    balanced panel with one start.
+    """
+    if cells == "complete":
+        sample = sample.keep(
+            np.asarray(sample.mask.all(axis=1)), "not observed in every period of the window"
+        )
+        made = windows(sample)
+        parts = _of(two_groups(sample, made))
+        notes: tuple[str, ...] = ()
+    elif sample.sets is not None:
+        if sample.aggregate == "median":
+            raise EstimationError(
+                needed="cells='complete' when a pilot faces the median of its neighbours",
+                found="cells='observed'",
+                where=repr(estimator),
+                todo="write cells='complete', or aggregate='mean'",
+            )
+        made = windows(sample)
+        parts, notes = _by_set(sample, made)
+    else:
+        made = windows(sample)
+        parts = _observed(sample, made)
+        notes = _two_way_notes(sample, parts)
+    return Estimate(
+        estimator=estimator,
+        design=design,
+        sample=sample,
+        estimand=estimand,
+        terms=made.terms.assign(n_pilots=parts.n_pilots, n_comparators=parts.n_comparators),
+        values=parts.values,
+        weights=parts.weights,
+        influence=parts.influence,
+        normal=parts.normal,
+        contrast=parts.contrast,
+        contributions=parts.contributions,
+        reassigned=parts.reassigned,
+        reference=reference,
+        notes=notes,
+    )
+
+
+def _of(found: TwoGroups) -> _Parts:
+    return _Parts(**{name: getattr(found, name) for name in _Parts.__dataclass_fields__})
+
+
+def _observed(sample: Sample, windows: Windows) -> _Parts:
+    """Two-way fixed effects; the long differences beside them, to look at."""
+    fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
+    pairs = two_groups(sample, windows)
+    enough = sample.mask.sum(axis=1) > 1
+    acts = np.zeros((len(sample.units), *windows.acts.shape[1:]), dtype=bool)
+    acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
+    carries = (acts & sample.mask[:, None]).any(axis=2) & enough[:, None]
+    balanced = bool(sample.mask.all()) and len(sample.starts) == 1
+    return _Parts(
+        values=fitted.values,
+        weights=fitted.weights,
+        influence=fitted.influence,
+        normal=fitted.normal,
+        contrast=fitted.contrast,
+        contributions=pairs.contributions,
+        # balanced with one start: the same refits, without least squares
+        reassigned=pairs.reassigned if balanced else fitted.reassigned,
+        n_pilots=carries.sum(axis=0),
+        n_comparators=np.full(len(windows.terms), int((enough & ~sample.pilot).sum())),
+    )
+
+
+def _two_way_notes(sample: Sample, parts: _Parts) -> tuple[str, ...]:
+    """Say which units carry nothing, and how far staggered starts bend the weights."""
+    notes = []
+    alone = sample.mask.sum(axis=1) == 1
+    if alone.any():
+        units = [unit for unit, one in zip(sample.units, alone, strict=True) if one]
+        notes.append(f"{first_few(units)} have one cell with a value, which carries no change")
+    if len(sample.starts) > 1 and parts.weights is not None:
+        treated = np.where(sample.treated, parts.weights, 0.0)
+        negative = -np.minimum(treated, 0.0).sum(axis=(1, 2))
+        total = np.abs(treated).sum(axis=(1, 2))
+        share = float((negative / total).max()) if (total > 0).all() else 0.0
+        notes.append(
+            "starts are staggered: two-way fixed effects also compare pilots with pilots that "
+            f"started earlier; {share:.0%} of the absolute weight on treated cells is negative "
+            "(cells='complete' compares with units that never start)"
+        )
+    return tuple(notes)
+
+
+def _by_set(sample: Sample, windows: Windows) -> tuple[_Parts, tuple[str, ...]]:
+    """Two-way fixed effects within each pilot's set, then the mean over pilots."""
+    assert sample.sets is not None
+    k = len(windows.terms)
+    at = np.flatnonzero(sample.pilot)
+    total = np.zeros((k, *sample.y.shape))
+    count = np.zeros(k, dtype=np.int64)
+    served = np.zeros((len(sample.units), k), dtype=bool)
+    lost: list[str] = []
+    for row, j in enumerate(at):
+        share = sample.sets[row].copy()
+        share[j] = 1.0
+        alone = np.zeros(len(sample.units), dtype=bool)
+        alone[j] = True
+        acts = windows.acts[sample.cohort[j]] & sample.mask[j]
+        after = acts.any(axis=1)
+        base = sample.mask[j] & ~windows.acts[sample.cohort[j]].any(axis=0)
+        there = after & bool(base.any())
+        if not there.all():
+            lost.append(sample.units[j])
+        if not there.any():
+            continue
+        mine = replace(
+            sample,
+            pilot=alone,
+            starts=(sample.starts[sample.cohort[j]],),
+            cohort=np.where(alone, 0, -1).astype(np.intp),
+            clusters=np.arange(len(sample.units), dtype=np.intp),
+            cluster_labels=sample.units,
+        )
+        names = tuple(np.array(windows.terms["term"])[there])
+        fitted = two_way(mine, windows.acts[[sample.cohort[j]]][:, there], names, share=share)
+        total[there] += fitted.weights
+        count[there] += 1
+        served[:, there] |= ((share > 0) & ~alone)[:, None]
+    if (count == 0).any():
+        raise EstimationError(
+            needed="for each term a pilot observed both in it and outside it",
+            found=f"none for {first_few(windows.terms['term'][count == 0])}",
+            where=f"metric {sample.metric.name!r}",
+            todo="see design.audit()",
+        )
+    weights = total / count[:, None, None]
+    notes = (f"{first_few(lost)} pilots lack cells that a term needs",) if lost else ()
+    return (
+        _Parts(
+            values=np.einsum("mjt,jt->m", weights, np.where(sample.mask, sample.y, 0.0)),
+            weights=weights,
+            influence=None,
+            normal=None,
+            contrast=None,
+            contributions=None,
+            reassigned=None,
+            n_pilots=count,
+            n_comparators=served.sum(axis=0),
+        ),
+        notes,
+    )

@@ -1,0 +1,226 @@
+"""Event study: the gap in each period less the gap in one fixed reference period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from didkit.design import Design, Sample
+from didkit.errors import EstimationError
+from didkit.estimate.cells import CellsUsed, change, check_cells
+from didkit.estimate.windows import Windows
+from didkit.panel import Metric, Period
+from didkit.results import Estimate
+
+__all__ = ["EventStudy"]
+
+
+@dataclass(frozen=True)
+class EventStudy:
+    """Period by period: pilots less comparators, less the same in the reference period.
+
+    Parameters
+    ----------
+    reference : int or period, default −1
+        The fixed base of every term. In event time a number of periods: −1 is the last period
+        before the start. In calendar time a period, or −1 for the last before the first start.
+    time : {"event", "calendar"}
+        Terms by periods since each pilot's own start (0 is the first treated period, always), or
+        by calendar period.
+    cells : {"observed", "complete"}
+        As for `DiD`.
+
+    Notes
+    -----
+    Terms before the start are placebo effects: away from zero they say that trends differed, at
+    zero they do not prove that they would have stayed parallel. With one start and a balanced
+    panel the mean of the terms from the start on less the mean of those before it (reference as
+    0) is `DiD`. With staggered starts, ``cells="observed"`` in event time is the two-way event
+    study, whose terms mix cohorts (Sun & Abraham 2021); ``"complete"`` averages each cohort's own
+    comparison with units that never start, over the cohorts observed at that event time.
+
+    References
+    ----------
+    Freyaldenhoven, Hansen & Shapiro (2019), equation 2; Sun & Abraham (2021), equation 3.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.design import Pool, Rollout
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame(
+    ...     [
+    ...         (unit, year, 10.0 * i + (i == 0) * (year >= 2019) * 4)
+    ...         for i, unit in enumerate(["303", "304", "305"])
+    ...         for year in range(2016, 2021)
+    ...     ],
+    ...     columns=["la", "year", "cin"],
+    ... )
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> design = Design(panel, Rollout({"303": 2019}), against=Pool(), selection="unknown")
+    >>> EventStudy().fit(design, "cin").values.round(10).tolist()[2:]
+    [4.0, 4.0]
+    """
+
+    reference: int | str = -1
+    time: Literal["event", "calendar"] = "event"
+    cells: CellsUsed = "observed"
+
+    def __post_init__(self) -> None:
+        check_cells(self.cells, "EventStudy(cells=)")
+        if self.time not in ("event", "calendar"):
+            raise EstimationError(
+                needed="time='event' or time='calendar'",
+                found=repr(self.time),
+                where="EventStudy",
+                todo="choose one",
+            )
+        if self.time == "event" and (
+            isinstance(self.reference, bool)
+            or not isinstance(self.reference, int)
+            or self.reference >= 0
+        ):
+            raise EstimationError(
+                needed="a reference before the start: −1, −2, …",
+                found=repr(self.reference),
+                where="EventStudy(reference=)",
+                todo="event time 0 is the first treated period; use −1, or time='calendar'",
+            )
+
+    def fit(self, design: Design, metric: str | Metric) -> Estimate:
+        """Estimate the terms.
+
+        Raises
+        ------
+        PanelError
+            If the metric or the reference period is unknown.
+        DesignError, EstimationError
+            If the reference is outside the window of a pilot, or a term has no cells.
+        """
+        sample = design.sample(metric)
+        unit = sample.metric.unit or "units of the metric"
+        if self.time == "event":
+            base = self._event_reference(sample)
+            windows = partial(_by_event, reference=int(self.reference))
+        else:
+            at = _calendar_reference(design, sample, self.reference)
+            base = _row(sample, at, "reference")
+            windows = partial(_by_calendar, reference=at)
+        return change(
+            self,
+            design,
+            sample,
+            windows,
+            self.cells,
+            estimand=f"gap in {sample.metric.label.lower()} ({unit}), pilots less comparators, "
+            f"less the gap in the reference {base['term'].iloc[0]}; each authority counts once",
+            reference=base,
+        )
+
+    def _event_reference(self, sample: Sample) -> pd.DataFrame:
+        reference = int(self.reference)
+        short = [sample.periods[s] for s in sample.starts if s + reference < 0]
+        if short:
+            raise EstimationError(
+                needed=f"{-reference} periods before every start",
+                found=f"fewer before the start in {', '.join(short)}",
+                where="EventStudy(reference=)",
+                todo="choose a later reference, or a longer window",
+            )
+        period = sample.periods[sample.starts[0] + reference] if len(sample.starts) == 1 else ""
+        return pd.DataFrame(
+            {
+                "term": [_event_name(reference)],
+                "position": [reference],
+                "event_time": [reference],
+                "period": [period],
+                "phase": ["reference"],
+            }
+        )
+
+
+def _event_name(e: int) -> str:
+    return f"event time {e:+d}" if e else "event time 0"
+
+
+def _by_event(sample: Sample, *, reference: int) -> Windows:
+    """One term for each time since the start that some pilot reaches."""
+    n = len(sample.periods)
+    starts = np.array(sample.starts)
+    times = [e for e in range(-int(starts.max()), n - int(starts.min())) if e != reference]
+    plus = np.zeros((len(starts), len(times), n), dtype=bool)
+    minus = np.zeros_like(plus)
+    for g, start in enumerate(starts):
+        for m, e in enumerate(times):
+            if 0 <= start + e < n:
+                plus[g, m, start + e] = True
+            minus[g, m, start + reference] = True
+    one = len(starts) == 1
+    return Windows(
+        plus=plus,
+        minus=minus,
+        acts=plus,
+        compared=np.ones(len(times), dtype=bool),
+        terms=pd.DataFrame(
+            {
+                "term": [_event_name(e) for e in times],
+                "position": times,
+                "event_time": times,
+                "period": [sample.periods[starts[0] + e] if one else "" for e in times],
+                "phase": ["before" if e < 0 else "after" for e in times],
+            }
+        ),
+    )
+
+
+def _calendar_reference(design: Design, sample: Sample, reference: Period) -> int:
+    """Position of the reference period; −1 is the last before the first start."""
+    first = min(sample.starts)
+    if reference == -1:
+        return first - 1
+    label = design.panel.calendar.labels[
+        design.panel.calendar.position(reference, where="EventStudy(reference=)")
+    ]
+    if label not in sample.periods or sample.periods.index(label) >= first:
+        raise EstimationError(
+            needed=f"a reference in the window and before the first start "
+            f"({sample.periods[first]})",
+            found=repr(reference),
+            where="EventStudy(reference=)",
+            todo="choose one of: " + ", ".join(sample.periods[:first]),
+        )
+    return sample.periods.index(label)
+
+
+def _row(sample: Sample, t: int, phase: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "term": [f"period {sample.periods[t]}"],
+            "position": [t],
+            "period": [sample.periods[t]],
+            "phase": [phase],
+        }
+    )
+
+
+def _by_calendar(sample: Sample, *, reference: int) -> Windows:
+    """One term for each period but the reference."""
+    n, first = len(sample.periods), min(sample.starts)
+    others = [t for t in range(n) if t != reference]
+    plus = np.repeat(np.eye(n, dtype=bool)[others][None], len(sample.starts), axis=0)
+    minus = np.zeros_like(plus)
+    minus[:, :, reference] = True
+    return Windows(
+        plus=plus,
+        minus=minus,
+        acts=plus,
+        compared=np.ones(len(others), dtype=bool),
+        terms=pd.concat(
+            [_row(sample, t, "before" if t < first else "after") for t in others],
+            ignore_index=True,
+        ),
+    )

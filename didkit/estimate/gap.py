@@ -1,0 +1,163 @@
+"""The naive numbers, named as such, and how much of the difference was there before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from didkit.design import Design, Sample
+from didkit.errors import EstimationError
+from didkit.estimate.two_groups import two_groups
+from didkit.estimate.windows import Windows
+from didkit.panel import Metric
+from didkit.results import Estimate
+
+__all__ = ["Gap"]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Differences in level between pilots and comparators, before and after the start.
+
+    None of them is an effect. ``gap_after`` is what an evaluation without a before would call
+    one; ``gap_before`` is how much of it was there already; ``before_after`` is what the pilots
+    alone would suggest; ``change`` is gap_after − gap_before.
+
+    Parameters
+    ----------
+    by : {"window", "period"}
+        The four numbers over the windows before and after the start, or the gap in each period.
+
+    Notes
+    -----
+    A unit's number is the mean of its cells with a value in the window; an arm's is the plain mean
+    over its units, so each authority counts once. With staggered starts a comparator's windows
+    are those of each start in turn, averaged with the shares of the pilots. ``facts`` (and
+    ``glance()``) hold ``share_before`` = gap_before / gap_after: NaN, with a note, where the two
+    do not have the same sign.
+
+    References
+    ----------
+    The design is the classical comparison with non-equivalent groups (Campbell & Stanley 1963,
+    design 10).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.design import Pool, Rollout
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "la": ["303", "304", "305"] * 2,
+    ...         "year": [2018] * 3 + [2019] * 3,
+    ...         "cin": [300, 350, 370, 305, 356, 374],
+    ...     }
+    ... )
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> design = Design(panel, Rollout({"303": 2019}), against=Pool(), selection="unknown")
+    >>> Gap().fit(design, "cin").values.tolist()
+    [-60.0, -60.0, 5.0, 0.0]
+    """
+
+    by: Literal["window", "period"] = "window"
+
+    def __post_init__(self) -> None:
+        if self.by not in ("window", "period"):
+            raise EstimationError(
+                needed="by='window' or by='period'",
+                found=repr(self.by),
+                where="Gap",
+                todo="choose one",
+            )
+
+    def fit(self, design: Design, metric: str | Metric) -> Estimate:
+        """Measure the gaps.
+
+        Raises
+        ------
+        PanelError
+            If the metric is unknown.
+        EstimationError
+            If an arm has no value in a window.
+        """
+        sample = design.sample(metric)
+        windows = _by_window(sample) if self.by == "window" else _by_period(sample)
+        found = two_groups(sample, windows)
+        facts: dict[str, float] = {}
+        notes: tuple[str, ...] = ()
+        if self.by == "window":
+            facts, notes = _share(found.values)
+        return Estimate(
+            estimator=self,
+            design=design,
+            sample=sample,
+            estimand=f"difference in level of {sample.metric.label.lower()} "
+            f"({sample.metric.unit or 'units of the metric'}), pilots less comparators; "
+            "each authority counts once; not an effect",
+            terms=windows.terms.assign(n_pilots=found.n_pilots, n_comparators=found.n_comparators),
+            values=found.values,
+            weights=found.weights,
+            influence=found.influence,
+            normal=found.normal,
+            contrast=found.contrast,
+            contributions=found.contributions,
+            reassigned=found.reassigned,
+            facts=facts,
+            notes=notes,
+        )
+
+
+def _share(values: np.ndarray) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Share of the gap afterwards that was there before."""
+    before, after = float(values[0]), float(values[1])
+    if before * after > 0:
+        return {"share_before": before / after}, ()
+    return (
+        {"share_before": float("nan")},
+        ("no share of the gap pre-existed: the gaps before and after differ in sign",),
+    )
+
+
+def _by_window(sample: Sample) -> Windows:
+    """Windows of the four naive numbers."""
+    starts = np.array(sample.starts)
+    after = np.arange(len(sample.periods)) >= starts[:, None]  # (G, T)
+    none = np.zeros_like(after)
+    before = ~after
+    return Windows(
+        plus=np.stack([before, after, after, after], axis=1),
+        minus=np.stack([none, none, before, before], axis=1),
+        acts=np.stack([before, after, after, after], axis=1),
+        compared=np.array([True, True, False, True]),
+        terms=pd.DataFrame(
+            {
+                "term": ["gap_before", "gap_after", "before_after", "change"],
+                "position": range(4),
+                "phase": ["before", "after", "after", "after"],
+            }
+        ),
+    )
+
+
+def _by_period(sample: Sample) -> Windows:
+    """One window a period with a value in both arms."""
+    n = len(sample.periods)
+    one = np.repeat(np.eye(n, dtype=bool)[None], len(sample.starts), axis=0)
+    first = min(sample.starts)
+    return Windows(
+        plus=one,
+        minus=np.zeros_like(one),
+        acts=one,
+        compared=np.ones(n, dtype=bool),
+        terms=pd.DataFrame(
+            {
+                "term": [f"gap in {label}" for label in sample.periods],
+                "position": range(n),
+                "period": list(sample.periods),
+                "phase": ["before" if t < first else "after" for t in range(n)],
+            }
+        ),
+    )

@@ -1,0 +1,337 @@
+"""One number a unit, two groups: every comparison of long differences, and of levels.
+
+A term gives each unit a number ``X`` (a mean over one window less a mean over another). Pilots
+have the number of their own start; a comparator has the mean of those of all starts, weighted by
+the pilots that have them. The estimate is the difference of two means, so with one start date and
+a balanced panel it is two-way fixed effects, and Welch's, Bell and McCaffrey's and the permutation
+test see all there is to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from didkit.design import Sample
+from didkit.errors import EstimationError
+from didkit.estimate.windows import Windows
+from didkit.linear import Normal
+from didkit.results import Draws, Labels
+
+__all__ = ["TwoGroups", "two_groups"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TwoGroups:
+    """What a comparison of two groups publishes; see `Estimate` for the shapes."""
+
+    values: Floats
+    weights: Floats | None
+    influence: Floats | None
+    normal: Normal | None
+    contrast: Floats | None
+    contributions: Floats | None
+    reassigned: Callable[[Labels], Draws] | None
+    n_pilots: NDArray[np.int64]
+    n_comparators: NDArray[np.int64]
+
+
+def two_groups(sample: Sample, windows: Windows) -> TwoGroups:
+    """Compare pilots with comparators on one number a unit.
+
+    Parameters
+    ----------
+    sample : Sample
+        One pool, or sets aggregated by their mean or median.
+    windows : Windows
+        What each term compares.
+
+    Returns
+    -------
+    TwoGroups
+        With sets only values and weights (median: values): a comparator's number then enters
+        several differences, and the spread between sets is not noise.
+
+    Raises
+    ------
+    EstimationError
+        If a term has no pilot or no comparator with the cells that it needs.
+    """
+    if sample.sets is not None and sample.aggregate == "median":
+        return _median_sets(sample, windows)
+    cells = _cell_weights(sample.mask, windows)
+    numbers = _numbers(cells, sample.y)
+    if sample.sets is not None:
+        return _mean_sets(sample, windows, cells, numbers)
+    return _pool(sample, windows, cells, numbers)
+
+
+def _cell_weights(mask: NDArray[np.bool_], windows: Windows) -> Floats:
+    """Weight of each cell in each unit's number, (J, G, k, T); NaN where it does not exist."""
+    seen = mask[:, None, None, :]
+
+    def mean(window: NDArray[np.bool_]) -> Floats:
+        used = seen & window
+        count = used.sum(axis=3, keepdims=True)
+        made: Floats = np.divide(used, count, out=np.full(used.shape, np.nan), where=count > 0)
+        return made
+
+    plus, minus = mean(windows.plus), mean(windows.minus)
+    plus[:, ~windows.carried] = np.nan
+    return plus - np.where(windows.level[:, None], 0.0, minus)
+
+
+def _numbers(cells: Floats, y: Floats) -> Floats:
+    """Each unit's number for each cohort and term, (J, G, k)."""
+    made: Floats = np.einsum("jgmt,jt->jgm", cells, np.where(np.isfinite(y), y, 0.0))
+    return made
+
+
+def _own(numbers: Floats, sample: Sample) -> Floats:
+    """Numbers of the pilots for their own start, (J, k); NaN for comparators."""
+    made = np.full((len(sample.units), *numbers.shape[2:]), np.nan)
+    made[sample.pilot] = numbers[sample.pilot, sample.cohort[sample.pilot]]
+    return made
+
+
+def _shares(own: Floats, sample: Sample) -> Floats:
+    """Share of each cohort among the pilots that carry each term, (G, k)."""
+    there = np.isfinite(own) & sample.pilot[:, None]
+    count = np.stack([there[sample.cohort == g].sum(axis=0) for g in range(len(sample.starts))])
+    total = count.sum(axis=0)
+    made: Floats = np.divide(count, total, out=np.zeros(count.shape), where=total > 0)
+    return made
+
+
+def _averaged(values: Floats, shares: Floats) -> Floats:
+    """Average over cohorts with their shares, (J, k, …); a cohort without share is left out."""
+    extra = (1,) * (values.ndim - 3)
+    weight = shares.reshape(1, *shares.shape, *extra)
+    made: Floats = np.where(weight > 0, weight * values, 0.0).sum(axis=1)
+    return made
+
+
+def _require(there: NDArray[np.bool_], sample: Sample, windows: Windows, arm: str) -> None:
+    """Refuse a term that nobody in an arm carries."""
+    empty = ~there.any(axis=0) & (windows.compared | (arm == "pilot"))
+    if empty.any():
+        names = [t for t, gone in zip(windows.terms["term"], empty, strict=True) if gone]
+        raise EstimationError(
+            needed=f"at least one {arm} with the cells that each term compares",
+            found=f"none for {', '.join(names)}",
+            where=f"metric {sample.metric.name!r}",
+            todo="see design.audit(), and choose a window in which they are observed",
+        )
+
+
+def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> TwoGroups:
+    """Compare with one pool: the mean of the pilots less the mean of the comparators."""
+    pilot = sample.pilot
+    own = _own(numbers, sample)
+    _require(np.isfinite(own), sample, windows, "pilot")
+    shares = _shares(own, sample)
+    pooled = _averaged(numbers, shares)
+    pooled[pilot] = np.nan
+    pooled[:, ~windows.compared] = np.nan
+    _require(np.isfinite(pooled), sample, windows, "comparator")
+    contributions = np.where(pilot[:, None], own, pooled)
+    used = np.isfinite(contributions)
+    n1 = (used & pilot[:, None]).sum(axis=0)
+    n0 = (used & ~pilot[:, None]).sum(axis=0)
+    filled = np.where(used, contributions, 0.0)
+    mean1 = filled[pilot].sum(axis=0) / n1
+    mean0 = np.divide(filled[~pilot].sum(axis=0), n0, out=np.zeros(len(n0)), where=n0 > 0)
+    share = np.where(pilot[:, None], 1 / n1, -1 / np.maximum(n0, 1))
+    centre = np.where(pilot[:, None], mean1, mean0)
+    own_cells = np.zeros((len(pilot), *cells.shape[2:]))
+    own_cells[pilot] = cells[pilot, sample.cohort[pilot]]
+    cell = np.where(pilot[:, None, None], own_cells, _averaged(cells, shares))
+    weights = np.where(used[:, :, None], share[:, :, None] * cell, 0.0)
+    normal, contrast = _normal(sample, windows, filled, used)
+    return TwoGroups(
+        values=mean1 - mean0,
+        weights=weights.transpose(1, 0, 2),
+        influence=np.where(used, share * (filled - centre), 0.0),
+        normal=normal,
+        contrast=contrast,
+        contributions=contributions,
+        reassigned=_Reassign(sample, windows, cells, numbers, shares),
+        n_pilots=n1,
+        n_comparators=n0,
+    )
+
+
+def _normal(
+    sample: Sample, windows: Windows, numbers: Floats, used: NDArray[np.bool_]
+) -> tuple[Normal, Floats]:
+    """Regress the numbers on a constant and a pilot dummy, one block of parameters a term."""
+    k = len(windows.terms)
+    width = np.where(windows.compared, 2, 1)
+    at = np.concatenate([[0], np.cumsum(width)])
+    p = int(at[-1])
+    design = np.zeros((len(sample.units), k, p))
+    contrast = np.zeros((k, p))
+    names = []
+    for m, term in enumerate(windows.terms["term"]):
+        design[:, m, at[m]] = 1.0
+        if windows.compared[m]:
+            design[:, m, at[m] + 1] = sample.pilot
+            names.append(f"{term}: comparators")
+        contrast[m, at[m + 1] - 1] = 1.0
+        names.append(str(term))
+    design *= used[:, :, None]
+    rows = used.ravel()
+    normal = Normal.from_rows(
+        design.reshape(-1, p)[rows],
+        numbers.ravel()[rows],
+        np.repeat(sample.clusters, k)[rows],
+        names=tuple(names),
+    )
+    return normal, contrast
+
+
+def _mean_sets(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> TwoGroups:
+    """Compare each pilot with the weighted mean of its set, then average over pilots."""
+    assert sample.sets is not None
+    at = np.flatnonzero(sample.pilot)
+    k, n_periods = cells.shape[2:]
+    differences = np.full((len(at), k), np.nan)
+    weights = np.zeros((len(at), k, len(sample.units), n_periods))
+    for row, j in enumerate(at):
+        g = sample.cohort[j]
+        mine = numbers[:, g]
+        share = np.where(np.isfinite(mine), sample.sets[row][:, None], 0.0)
+        total = share.sum(axis=0)
+        share = np.divide(share, total, out=np.zeros(share.shape), where=total > 0)
+        against = np.where(share > 0, share * np.where(np.isfinite(mine), mine, 0.0), 0.0).sum(0)
+        there = np.isfinite(mine[j]) & ((total > 0) | ~windows.compared)
+        differences[row] = np.where(
+            there, mine[j] - np.where(windows.compared, against, 0.0), np.nan
+        )
+        cell = np.where(np.isfinite(cells[:, g]), cells[:, g], 0.0)
+        signed = -np.where(windows.compared[None], share, 0.0)
+        signed[j] += 1.0
+        weights[row] = np.where(there[:, None, None], (signed[:, :, None] * cell).swapaxes(0, 1), 0)
+    there = np.isfinite(differences)
+    _require(there, sample, windows, "pilot")
+    n1 = there.sum(axis=0)
+    values = np.where(there, differences, 0.0).sum(axis=0) / n1
+    served = np.asarray((sample.sets > 0).any(axis=0))[:, None] & np.isfinite(numbers).any(axis=1)
+    return TwoGroups(
+        values=values,
+        weights=weights.sum(axis=0) / n1[:, None, None],
+        influence=None,
+        normal=None,
+        contrast=None,
+        contributions=None,
+        reassigned=None,
+        n_pilots=n1,
+        n_comparators=np.where(windows.compared, served.sum(axis=0), 0),
+    )
+
+
+def _median_sets(sample: Sample, windows: Windows) -> TwoGroups:
+    """Compare each pilot with the median path of its set; not linear in the outcome."""
+    assert sample.sets is not None
+    at = np.flatnonzero(sample.pilot)
+    k = len(windows.terms)
+    differences = np.full((len(at), k), np.nan)
+    for row, j in enumerate(at):
+        members = sample.y[sample.sets[row] > 0]
+        path = np.full(members.shape[1], np.nan)
+        seen = np.isfinite(members).any(axis=0)
+        path[seen] = np.nanmedian(members[:, seen], axis=0)
+        both = np.stack([sample.y[j], path])
+        cells = _cell_weights(np.isfinite(both), windows)
+        mine = _numbers(cells, both)[:, sample.cohort[j]]
+        differences[row] = mine[0] - np.where(windows.compared, mine[1], 0.0)
+    there = np.isfinite(differences)
+    _require(there, sample, windows, "pilot")
+    n1 = there.sum(axis=0)
+    served = (sample.sets > 0).any(axis=0).sum()
+    return TwoGroups(
+        values=np.where(there, differences, 0.0).sum(axis=0) / n1,
+        weights=None,
+        influence=None,
+        normal=None,
+        contrast=None,
+        contributions=None,
+        reassigned=None,
+        n_pilots=n1,
+        n_comparators=np.where(windows.compared, served, 0),
+    )
+
+
+class _Reassign:
+    """The comparison under other assignments of the pilots, many at once.
+
+    The sums over the comparators are those over everybody less those over the pilots of the draw,
+    so the work is B × n1 × k whatever the number of units.
+    """
+
+    def __init__(
+        self, sample: Sample, windows: Windows, cells: Floats, numbers: Floats, shares: Floats
+    ) -> None:
+        acts = np.zeros((len(sample.units), *windows.acts.shape[1:]))
+        acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
+        treated = np.einsum("jgmt,jmt->jgm", cells, acts)
+        pooled = _averaged(numbers, shares)
+        centre = np.nanmean(pooled, axis=0) if len(pooled) else 0.0
+        self.own = np.stack([numbers - centre, treated])
+        self.pool = np.stack([pooled - centre, _averaged(treated, shares)])
+        self.compared = windows.compared
+
+    def __call__(self, labels: Labels) -> Draws:
+        """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
+        n_draws, n_units = labels.shape
+        at = np.nonzero(labels >= 0)
+        n1 = len(at[0]) // n_draws
+        where = at[1].reshape(n_draws, n1)
+        cohort = labels[at].reshape(n_draws, n1)
+        mine = self.own[:, where, cohort]  # (2, B, n1, k)
+        theirs = self.pool[:, where]
+        everyone = self.pool[:, None]
+        n_p, sum_p, square_p = _sums(mine)
+        n_all, sum_all, square_all = _sums(everyone)
+        n_t, sum_t, square_t = _sums(theirs)
+        n_c, sum_c, square_c = n_all - n_t, sum_all - sum_t, square_all - square_t
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean_p, mean_c = sum_p / n_p, sum_c / n_c
+            difference = mean_p - mean_c
+            spread_p = (square_p - _products(mean_p) * n_p) / n_p**2
+            spread_c = (square_c - _products(mean_c) * n_c) / n_c**2
+            spread = spread_p + spread_c
+        for part in (difference, spread):
+            part[..., ~self.compared] = np.nan
+        return Draws(
+            b=difference[0],
+            a=difference[1],
+            v0=np.maximum(spread[0], 0.0),
+            v1=spread[1],
+            v2=np.maximum(spread[2], 0.0),
+        )
+
+
+def _sums(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Count (…, k), sums (2, …, k), and sums of yy, yD, DD (3, …, k) over the last-but-one axis."""
+    there = np.isfinite(x[0])
+    filled = np.where(there, x, 0.0)
+    return (
+        there.sum(axis=-2).astype(np.float64),
+        filled.sum(axis=-2),
+        np.stack(
+            [
+                np.einsum("...jk,...jk->...k", filled[a], filled[b])
+                for a, b in ((0, 0), (0, 1), (1, 1))
+            ]
+        ),
+    )
+
+
+def _products(means: Floats) -> Floats:
+    return np.stack([means[0] ** 2, means[0] * means[1], means[1] ** 2])

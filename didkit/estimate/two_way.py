@@ -1,0 +1,310 @@
+"""Two-way fixed effects on every observed cell, exactly and without iteration.
+
+Units are swept out by their means, periods by the Schur complement of the period dummies
+(Frisch-Waugh-Lovell; one period dropped, T−1 equations). Regressors act on pilots from their
+start, so a cohort's regressor is one path over the periods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from didkit.design import Sample
+from didkit.errors import EstimationError
+from didkit.linear import Normal
+from didkit.results import Draws, Labels
+
+__all__ = ["TwoWay", "two_way"]
+
+Floats = NDArray[np.float64]
+CHUNK = 1_000_000  #: numbers in the largest array of a chunk of draws
+
+
+@dataclass(frozen=True, eq=False)
+class TwoWay:
+    """What two-way least squares publishes; see `Estimate` for the shapes."""
+
+    values: Floats
+    weights: Floats
+    influence: Floats
+    normal: Normal
+    contrast: Floats
+    reassigned: Callable[[Labels], Draws]
+
+
+def two_way(
+    sample: Sample, acts: NDArray[np.bool_], names: tuple[str, ...], *, share: Floats | None = None
+) -> TwoWay:
+    """Regress the outcome on unit effects, period effects and k treatment paths.
+
+    Parameters
+    ----------
+    sample : Sample
+        The cells; those without a value are left out.
+    acts : bool array (G, k, T)
+        Each cohort's k treatment paths.
+    names : tuple of str
+        Names of the k terms, for errors.
+    share : array (J,), optional
+        Weight of each unit (a matched set); by default all alike.
+
+    Returns
+    -------
+    TwoWay
+        With `share`, cross-products are those of rows scaled by the root of the weight.
+
+    Raises
+    ------
+    EstimationError
+        If a term is not identified, or the periods are not connected through the units.
+    """
+    return _Sweep(sample, acts, names, share).fit()
+
+
+class _Sweep:
+    """The swept arrays: J units, T periods, G cohorts, k terms, S = T − 1 period dummies."""
+
+    def __init__(
+        self,
+        sample: Sample,
+        acts: NDArray[np.bool_],
+        names: tuple[str, ...],
+        share: Floats | None,
+    ) -> None:
+        self.sample, self.acts, self.names = sample, acts.astype(np.float64), names
+        share = np.ones(len(sample.units)) if share is None else share
+        self.mask = sample.mask & (share > 0)[:, None]
+        seen = np.flatnonzero(self.mask.any(axis=0))
+        self.kept = seen[1:]  # the first observed period is the one dropped
+        self.share = share
+        counts = np.maximum(self.mask.sum(axis=1), 1)
+        self.rate = self.mask / counts[:, None]  # averages over a unit's observed cells
+        y = np.where(self.mask, sample.y, 0.0)
+        self.y = self._within(y)
+        dummies = np.zeros((len(self.kept), self.mask.shape[1]))
+        dummies[np.arange(len(self.kept)), self.kept] = 1.0
+        self.z = self._within(dummies[None])  # (J, S, T)
+        self.x = self._within(self.acts[None])  # (J, G, k, T)
+        weighted = self.z * share[:, None, None]
+        self.zz = np.einsum("jst,jut->jsu", weighted, self.z)
+        self.zx = np.einsum("jst,jgmt->jgsm", weighted, self.x)
+        self.xx = np.einsum("jgmt,jgnt->jgmn", self.x * share[:, None, None, None], self.x)
+        self.schur = self._schur()
+        self.y_swept = self._sweep_periods(self.y)
+
+    def _within(self, values: Floats) -> Floats:
+        """Subtract each unit's mean over its observed cells; zero elsewhere."""
+        middle = (1,) * (values.ndim - 2)
+        rate = self.rate.reshape(len(self.rate), *middle, -1)
+        mask = self.mask.reshape(rate.shape)
+        mean = (values * rate).sum(axis=-1, keepdims=True)
+        made: Floats = np.where(mask, values - mean, 0.0)
+        return made
+
+    def _schur(self) -> tuple[Floats, bool]:
+        """Cholesky factor of the period equations."""
+        total = self.zz.sum(axis=0)
+        try:
+            return linalg.cho_factor(total, lower=True)
+        except linalg.LinAlgError as error:
+            raise EstimationError(
+                needed="periods that are connected through units observed in several of them",
+                found="periods whose effects cannot be told apart",
+                where=f"metric {self.sample.metric.name!r}",
+                todo="choose a window in which units are observed in more than one period",
+            ) from error
+
+    def _solve(self, right: Floats) -> Floats:
+        """Solve the period equations for the columns of (…, S, m)."""
+        flat = np.moveaxis(right, -2, 0).reshape(right.shape[-2], -1)
+        made = linalg.cho_solve(self.schur, flat).reshape(
+            right.shape[-2], *right.shape[:-2], right.shape[-1]
+        )
+        return np.moveaxis(made, 0, -2)
+
+    def _sweep_periods(self, swept: Floats) -> Floats:
+        """Take the period effects out of an array (J, T) that is already within units."""
+        right = np.einsum("jst,jt->s", self.z * self.share[:, None, None], swept)
+        effect = self._solve(right[:, None])[:, 0]
+        made: Floats = swept - np.einsum("s,jst->jt", effect, self.z)
+        return made
+
+    def _actual(self) -> Floats:
+        """The k regressors of the actual assignment, within units, (J, k, T)."""
+        sample = self.sample
+        made = np.zeros((len(sample.units), *self.acts.shape[1:]))
+        made[sample.pilot] = self.x[sample.pilot, sample.cohort[sample.pilot]]
+        return made
+
+    def fit(self) -> TwoWay:
+        """Estimate the k terms."""
+        sample, k = self.sample, self.acts.shape[1]
+        x = self._actual()
+        z = self.z
+        both = np.concatenate([x, z], axis=1)  # (J, k + S, T)
+        scaled = both * self.share[:, None, None]
+        by_unit = np.einsum("jpt,jqt->jpq", scaled, both)
+        into = np.einsum("jpt,jt->jp", scaled, self.y)
+        squares = np.einsum("jt,jt->j", self.y * self.share[:, None], self.y)
+        n_clusters = len(sample.cluster_labels)
+
+        def by_cluster(values: Floats) -> Floats:
+            made = np.zeros((n_clusters, *values.shape[1:]))
+            np.add.at(made, sample.clusters, values)
+            return made
+
+        normal = Normal(
+            A=by_cluster(by_unit),
+            b=by_cluster(into),
+            yy=by_cluster(squares),
+            n_obs=int(self.mask.sum()),
+            n_absorbed=int(self.mask.any(axis=1).sum()),
+            labels=sample.cluster_labels,
+            names=(*self.names, *(f"period {sample.periods[t]}" for t in self.kept)),
+        )
+        effect = self._solve(np.einsum("jst,jmt->sm", z * self.share[:, None, None], x))
+        d = x - np.einsum("sm,jst->jmt", effect, z)  # residualised on both effects
+        inverse = np.linalg.inv(np.einsum("jmt,jnt->mn", d * self.share[:, None, None], d))
+        weights = np.einsum("mn,jnt->mjt", inverse, d * self.share[:, None, None])
+        values = np.einsum("mjt,jt->m", weights, self.y_swept)
+        residual = self.y_swept - np.einsum("m,jmt->jt", values, d)
+        contrast = np.zeros((k, normal.n_params))
+        contrast[:, :k] = np.eye(k)
+        return TwoWay(
+            values=values,
+            weights=weights,
+            influence=np.einsum("mjt,jt->jm", weights, residual),
+            normal=normal,
+            contrast=contrast,
+            reassigned=self.reassign,
+        )
+
+    def reassign(self, labels: Labels) -> Draws:
+        """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
+        refits = _Refits(self)
+        size = max(1, CHUNK // refits.width)
+        return Draws.stack(
+            [refits.chunk(labels[i : i + size]) for i in range(0, len(labels), size)]
+        )
+
+
+class _Refits:
+    """The same regression under other assignments, many at once, without the J units.
+
+    Units that are observed in the same periods share their swept regressors. With ``V`` the period
+    effects of the regressors and ``M`` the inverse of their cross-products, the score of a unit
+    that is not a pilot is ``−(L z + c)``: ``L = M V'``, z its swept outcome, and c one vector a
+    pattern. So the sum of squared scores needs only the sums of z and zz' by pattern, and the
+    pilots of the draw one by one (computation of CR0 by cross-products; Frisch-Waugh-Lovell).
+    Outcomes are y and, to test effects other than zero, each term's actual treatment.
+    """
+
+    def __init__(self, sweep: _Sweep) -> None:
+        self.sweep = sweep
+        actual = sweep._actual()
+        k = actual.shape[1]
+        treated = [sweep._sweep_periods(actual[:, m]) for m in range(k)]
+        y, d = sweep.y_swept, np.stack(treated, axis=-1)  # (J, T), (J, T, k)
+        every = np.concatenate([y[..., None], d], axis=-1)
+        self.into = np.einsum("jgmt,jto->jgmo", sweep.x, every)
+        # z'o is o itself on the kept periods: swept outcomes add up to zero within a unit
+        self.zy, self.zd = (
+            y[:, sweep.kept],
+            d[:, sweep.kept].transpose(0, 2, 1),
+        )  # (J, S), (J, k, S)
+        _, first, self.pattern = np.unique(
+            sweep.mask, axis=0, return_index=True, return_inverse=True
+        )
+        self.pattern = self.pattern.ravel()
+        self.zz, self.xx, self.zx = sweep.zz[first], sweep.xx[first], sweep.zx[first]
+        groups = [np.flatnonzero(self.pattern == i) for i in range(len(first))]
+        self.count = np.array([len(g) for g in groups], dtype=float)
+        self.sum_y = np.stack([self.zy[g].sum(axis=0) for g in groups])  # (P, S)
+        self.sum_d = np.stack([self.zd[g].sum(axis=0) for g in groups])  # (P, k, S)
+        self.yy = np.stack([self.zy[g].T @ self.zy[g] for g in groups])  # (P, S, S)
+        self.yd = np.stack([np.einsum("js,jmt->mst", self.zy[g], self.zd[g]) for g in groups])
+        self.dd = np.stack([np.einsum("jms,jmt->mst", self.zd[g], self.zd[g]) for g in groups])
+        n1 = max(1, int(sweep.sample.pilot.sum()))
+        self.width = n1 * k * (k + self.zy.shape[1] + 1)
+
+    def chunk(self, labels: Labels) -> Draws:
+        """Refit a chunk of B draws; every step is a product of arrays."""
+        k, n_draws = self.sweep.acts.shape[1], len(labels)
+        at = np.nonzero(labels >= 0)
+        n1 = len(at[0]) // n_draws
+        unit, cohort = at[1].reshape(n_draws, n1), labels[at].reshape(n_draws, n1)
+        kind = self.pattern[unit]
+        zx = self.zx[kind, cohort].sum(axis=1)  # (B, S, k)
+        effect = self.sweep._solve(zx)  # V (B, S, k)
+        gram = self.xx[kind, cohort].sum(axis=1) - zx.swapaxes(1, 2) @ effect
+        lost = np.diagonal(gram, axis1=1, axis2=2) <= 1e-10 * n1
+        gram += np.where(lost, 1.0, 0.0)[:, :, None] * np.eye(k)
+        inverse = np.linalg.inv(gram)  # M
+        into = self.into[unit, cohort]  # (B, n1, k, 1 + k)
+        slope = inverse @ into.sum(axis=1)
+        slope = np.where(lost[:, :, None], 0.0, slope)
+        by_y, by_d = slope[:, :, 0], slope[:, :, 1:]
+        lead = inverse @ effect.swapaxes(1, 2)  # L (B, k, S)
+
+        def constants(square: Floats) -> Floats:
+            """M D'D β, for y and, row by row, for each term's own treatment (2, B, k)."""
+            turned = inverse @ square
+            by_own = (turned * by_d.swapaxes(1, 2)).sum(axis=-1)
+            return np.stack([(turned * by_y[:, None]).sum(axis=-1), by_own])
+
+        v0, v1, v2 = (np.zeros((n_draws, k)) for _ in range(3))
+        outside, inside = [], []  # the constants by pattern, and by pattern and cohort
+        for i, n in enumerate(self.count):
+            square = effect.swapaxes(1, 2) @ (self.zz[i] @ effect)  # D'D of a unit not a pilot
+            c_y, c_d = constants(square)
+            outside.append(np.stack([c_y, c_d]))
+            for g in range(self.zx.shape[1]):
+                cross = self.zx[i, g].T @ effect
+                own = self.xx[i, g] - cross - cross.swapaxes(1, 2) + square
+                inside.append(constants(own))
+            l_y, l_d = lead @ self.sum_y[i], np.einsum("bms,ms->bm", lead, self.sum_d[i])
+            v0 += _form(lead, self.yy[i]) + 2 * c_y * l_y + n * c_y**2
+            v1 += _form(lead, self.yd[i]) + c_d * l_y + c_y * l_d + n * c_y * c_d
+            v2 += _form(lead, self.dd[i]) + 2 * c_d * l_d + n * c_d**2
+        # the pilots of the draw: out as comparators, in as pilots; (2, B, n1, k)
+        rows = np.arange(n_draws)[:, None]
+        n_cohorts = self.zx.shape[1]
+        drift = np.stack(
+            [
+                (lead @ self.zy[unit].swapaxes(1, 2)).swapaxes(1, 2),
+                np.einsum("bms,bims->bim", lead, self.zd[unit]),
+            ]
+        )
+        flat = into.swapaxes(1, 2).reshape(n_draws, k, -1)
+        turned = (inverse @ flat).reshape(n_draws, k, n1, 1 + k)
+        reach = np.stack([turned[..., 0], np.einsum("bmim->bmi", turned[..., 1:])])
+        taken = drift + np.stack(outside)[kind, :, rows].transpose(2, 0, 1, 3)
+        given = (
+            reach.swapaxes(2, 3)
+            - drift
+            - np.stack(inside)[kind * n_cohorts + cohort, :, rows].transpose(2, 0, 1, 3)
+        )
+        v0 += (given[0] ** 2 - taken[0] ** 2).sum(axis=1)
+        v1 += (given[0] * given[1] - taken[0] * taken[1]).sum(axis=1)
+        v2 += (given[1] ** 2 - taken[1] ** 2).sum(axis=1)
+        gone = np.where(lost, np.nan, 0.0)  # a term that nobody carries in this draw
+        return Draws(
+            b=by_y + gone,
+            a=np.diagonal(by_d, axis1=1, axis2=2) + gone,
+            v0=np.maximum(v0, 0.0),
+            v1=v1,
+            v2=np.maximum(v2, 0.0),
+        )
+
+
+def _form(lead: Floats, matrix: Floats) -> Floats:
+    """Quadratic forms L m L' row by row; `matrix` is (S, S), or (k, S, S) for each term."""
+    if matrix.ndim == 2:
+        return np.asarray(((lead @ matrix) * lead).sum(axis=-1))
+    turned = (lead.swapaxes(0, 1) @ matrix).swapaxes(0, 1)
+    return np.asarray((turned * lead).sum(axis=-1))

@@ -1,0 +1,8 @@
+"""How sure: one module a method, and the rule that recommends one."""
+
+from didkit.inference.cluster import ClusterRobust
+from didkit.inference.jackknife import Jackknife
+from didkit.inference.permutation import Permutation
+from didkit.inference.rule import Advice, recommend
+
+__all__ = ["Advice", "ClusterRobust", "Jackknife", "Permutation", "recommend"]

@@ -1,0 +1,221 @@
+"""Permutation: where the estimate stands among those of every other choice of pilots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from didkit.errors import InferenceError
+from didkit.inference.assignments import Assignments, assignments
+from didkit.inference.invert import invert
+from didkit.results import Draws, Estimate, JointTest, Uncertainty
+
+__all__ = ["Permutation"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """Hand the starts out to other units and see how often the statistic is as large.
+
+    Parameters
+    ----------
+    statistic : {"t", "beta"}
+        ``"t"``: the estimate over its CR1 standard error. It holds its size where pilots are
+        noisier or smaller than comparators, which ``"beta"`` (the estimate itself) does not:
+        rejections of a true null rise to 28 % with pilots twice as noisy.
+    draws : int, default 9999
+        If there are no more assignments than this they are all listed, and p is exact.
+    seed : int, default 0
+        The same seed gives the same number.
+
+    Notes
+    -----
+    Pilots are drawn inside the design's strata, and the starts move with them. p counts the
+    actual assignment: ``(1 + #) / (1 + B)`` when drawn; the share of all assignments when
+    listed. Ties count. The interval inverts the test: the effects θ for which the outcome less θ
+    times the treatment is not rejected. Pilots are rarely randomised: then p is a placebo rank.
+    Fails where the least attainable p exceeds 1 − level (the interval is then infinite), and is
+    refused for estimators that cannot be refitted in bulk. A term carried by one pilot is ranked
+    by the estimate itself. There is no standard error.
+
+    References
+    ----------
+    MacKinnon & Webb (2020), sections 3 and 4 (RI-β and RI-t); Lehmann & Romano (2005),
+    equation 15.4.
+
+    Examples
+    --------
+    >>> Permutation(draws=999, seed=1)
+    Permutation(statistic='t', draws=999, seed=1)
+    """
+
+    statistic: Literal["t", "beta"] = "t"
+    draws: int = field(default=9999, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.statistic not in ("t", "beta"):
+            raise InferenceError(
+                needed="statistic='t' or statistic='beta'",
+                found=repr(self.statistic),
+                where="Permutation",
+                todo="choose one",
+            )
+        if type(self.draws) is not int or self.draws < 19:
+            raise InferenceError(
+                needed="a whole number of draws, at least 19 (the least p is then .05)",
+                found=repr(self.draws),
+                where="Permutation(draws=)",
+                todo="9,999 is usual",
+            )
+
+    def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
+        """Attach p-values and the intervals that invert them.
+
+        Raises
+        ------
+        InferenceError
+            If the estimator cannot be refitted in bulk, or clusters are coarser than units.
+        """
+        chosen, drawn, actual = self._draw(estimate)
+        k = estimate.n_terms
+        n1 = estimate.terms["n_pilots"].to_numpy()
+        studentised = np.array([self.statistic == "t" and n > 1 for n in n1])
+        made = {
+            name: np.full(k, np.nan) for name in ("statistic", "p_value", "conf_low", "conf_high")
+        }
+        null = np.full(drawn.b.shape, np.nan)
+        notes = list(self._notes(estimate, chosen, studentised))
+        n_clusters = len(estimate.sample.units)
+        for m, term in enumerate(estimate.terms["term"]):
+            if not np.isfinite(actual.b[0, m]):
+                notes.append(f"{term} has no comparators, so no permutation test exists for it")
+                continue
+            found = invert(
+                drawn,
+                actual,
+                m,
+                studentised=bool(studentised[m]),
+                exact=chosen.exact,
+                level=level,
+                least_p=chosen.least_p,
+            )
+            made["p_value"][m] = found.p_value
+            made["conf_low"][m], made["conf_high"][m] = found.low, found.high
+            notes += [f"{term}: {note}" for note in found.notes]
+            scale = np.sqrt(n_clusters / (n_clusters - 1))  # the factor of CR1
+            made["statistic"][m] = actual.b[0, m]
+            null[:, m] = drawn.b[:, m]
+            if studentised[m]:
+                made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    null[:, m] /= np.sqrt(drawn.v0[:, m]) * scale
+        p = made["p_value"]
+        facts: dict[str, object] = {
+            "least_p": chosen.least_p,
+            "draws": len(chosen.labels),
+            "exact": chosen.exact,
+            "seed": None if chosen.exact else self.seed,
+        }
+        if not chosen.exact:
+            facts["mc_error"] = float(np.nanmax(np.sqrt(p * (1 - p) / len(chosen.labels))))
+        how = (
+            f"all {chosen.total:,} assignments"
+            if chosen.exact
+            else f"{len(chosen.labels):,} draws, seed {self.seed}"
+        )
+        return estimate.with_uncertainty(
+            Uncertainty(
+                inference=self,
+                method=f"permutation of {'t' if self.statistic == 't' else 'the estimate'}, {how}",
+                level=level,
+                std_error=np.full(k, np.nan),
+                null=null,
+                facts=facts,
+                notes=tuple(notes),
+                statistic=made["statistic"],
+                p_value=made["p_value"],
+                conf_low=made["conf_low"],
+                conf_high=made["conf_high"],
+            )
+        )
+
+    def _draw(self, estimate: Estimate) -> tuple[Assignments, Draws, Draws]:
+        """Return the assignments, the refits under them, and the refit under the actual one."""
+        sample = estimate.sample
+        if estimate.reassigned is None:
+            raise InferenceError(
+                needed="an estimate that can be refitted for many assignments at once",
+                found=f"{type(estimate.estimator).__name__} against "
+                f"{estimate.design.against.describe()}: other pilots would have other comparators",
+                where=repr(self),
+                todo="use Jackknife(), or a design with one pool of comparators",
+            )
+        if sample.clustered_above:
+            raise InferenceError(
+                needed="units that are assigned one by one",
+                found=f"{len(sample.cluster_labels)} clusters of {len(sample.units)} units",
+                where=repr(self),
+                todo="use strata= instead of clusters=, or ClusterRobust",
+            )
+        chosen = assignments(sample, draws=self.draws, seed=self.seed)
+        actual = estimate.reassigned(sample.cohort[None].astype(np.int64))
+        return chosen, estimate.reassigned(chosen.labels), actual
+
+    def _notes(
+        self, estimate: Estimate, chosen: Assignments, studentised: NDArray[np.bool_]
+    ) -> tuple[str, ...]:
+        notes = ["a permutation test has no standard error and no covariance"]
+        if estimate.design.selection != "random":
+            notes.append(
+                "pilots were not randomised: p is the rank of the estimate among placebo pilots"
+            )
+        if chosen.least_p > 0.01:
+            notes.append(f"the least p attainable is {chosen.least_p:.3f}")
+        if self.statistic == "t" and not studentised.all():
+            n = int((~studentised).sum())
+            notes.append(f"{n} terms carried by one pilot are ranked by the estimate, not by t")
+        return tuple(notes)
+
+    def joint(self, estimate: Estimate, terms: tuple[str, ...]) -> JointTest:
+        """Test that several terms are zero together, with the same permutations.
+
+        The statistic is ``t' S⁻¹ t`` with S the covariance of the vector of statistics over the
+        permutations; p is its rank.
+
+        Raises
+        ------
+        InferenceError
+            As for `attach`, or if a term has no permutation distribution.
+        """
+        chosen, drawn, actual = self._draw(estimate)
+        at = [list(estimate.terms["term"]).index(term) for term in terms]
+        n1 = estimate.terms["n_pilots"].to_numpy()[at]
+        by_t = self.statistic == "t" and bool((n1 > 1).all())
+
+        def vectors(draws: Draws) -> Floats:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                scale = np.sqrt(draws.v0[:, at]) if by_t else 1.0
+                return np.asarray(draws.b[:, at] / scale)
+
+        null, mine = vectors(drawn), vectors(actual)
+        whole = np.isfinite(null).all(axis=1)
+        if not np.isfinite(mine).all() or whole.sum() < len(at) + 1:
+            raise InferenceError(
+                needed="a permutation distribution for every term",
+                found=f"{int(whole.sum())} usable draws",
+                where=repr(self),
+                todo="test fewer terms together",
+            )
+        spread = np.cov(null[whole], rowvar=False).reshape(len(at), len(at))
+        size = np.einsum("bi,ij,bj->b", null, np.linalg.pinv(spread, hermitian=True), null)
+        own = float(np.einsum("bi,ij,bj->b", mine, np.linalg.pinv(spread, hermitian=True), mine)[0])
+        count = int((~(size < own * (1 - 1e-9))).sum())
+        n = len(size)
+        p = count / n if chosen.exact else (1 + count) / (1 + n)
+        return JointTest(terms, own, p, f"joint permutation of {len(at)} terms")

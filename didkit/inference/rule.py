@@ -1,0 +1,109 @@
+"""The ordered rule behind ``.infer()``: the first case that matches names one primary method.
+
+The cases and their numbers are those of the table of rejection rates in the documentation. What
+a case would prefer and this version does not have is named in the notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from didkit.inference.arms import carried_by
+from didkit.inference.cluster import ClusterRobust
+from didkit.inference.jackknife import Jackknife
+from didkit.inference.permutation import Permutation
+from didkit.results import Estimate, Inference
+
+__all__ = ["Advice", "recommend"]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The inference recommended, the case that applied, and why, in words."""
+
+    inference: Inference
+    case: int
+    notes: tuple[str, ...]
+
+
+def recommend(estimate: Estimate) -> Advice:
+    """Choose the primary inference for an estimate from its design.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        n1 and n0 are the pilots and comparators of its best-carried term; a term carried by one
+        pilot is ranked by the estimate itself inside the permutation.
+
+    Returns
+    -------
+    Advice
+        Exactly one method; its notes say which case applied and what was not available.
+
+    Examples
+    --------
+    >>> from didkit.inference import recommend
+    >>> recommend.__name__
+    'recommend'
+    """
+    n1s, n0s = carried_by(estimate)
+    n1, n0 = int(n1s.max()), int(n0s.max())
+    who = f"{n1} pilots, {n0} comparators"
+    sample = estimate.sample
+    if estimate.reassigned is None or sample.clustered_above:
+        return _without_permutation(estimate, n1, who)
+    if n1 == 1:
+        return Advice(
+            Permutation("beta"),
+            1,
+            (
+                f"inference by rule 1 (one pilot, {n0} comparators): rank among placebo pilots; "
+                "no cluster-robust variance exists; Ferman–Pinto and Lau–Li are not yet available",
+            ),
+        )
+    if n1 <= 3 and n0 <= 3:
+        return Advice(
+            Permutation("t"),
+            2,
+            (
+                f"inference by rule 2 ({who}): no distribution-free 5 % test exists; the exact "
+                "permutation is shown; the pooled t (Donald–Lang) is not yet available",
+            ),
+        )
+    if n1 >= 6 and n0 >= 2 * n1:
+        return Advice(
+            Permutation("t"),
+            4,
+            (f"inference by rule 4 ({who}): permutation of t inside strata",),
+        )
+    if n1 <= 5 and n0 >= 20:
+        return Advice(
+            Permutation("t"),
+            5,
+            (
+                f"inference by rule 5 ({who}): permutation of t; Ferman–Pinto, Lau–Li and the "
+                "subcluster wild bootstrap are not yet available; the plain wild bootstrap never "
+                "rejects here",
+            ),
+        )
+    return Advice(
+        ClusterRobust("CR2"),
+        6,
+        (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
+    )
+
+
+def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
+    """Choose where other pilots would have other comparators, or clusters are above units."""
+    if estimate.normal is not None:
+        return Advice(
+            ClusterRobust("CR2"),
+            6,
+            (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
+        )
+    reuse = estimate.design.reuse()
+    unshared = bool((reuse["pilots_served"] <= 1).all())
+    case, why = 6, "the cluster jackknife, by refitting"
+    if unshared and n1 >= 6:
+        case, why = 3, "sign flips within sets are not yet available; the cluster jackknife"
+    return Advice(Jackknife(), case, (f"inference by rule {case} ({who}, matched sets): {why}",))

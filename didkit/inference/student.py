@@ -1,0 +1,69 @@
+"""From a covariance and degrees of freedom to tests and the intervals that invert them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from didkit.results import Estimate, Inference, Uncertainty
+
+__all__ = ["from_covariance", "t_quantile", "t_tail"]
+
+Floats = NDArray[np.float64]
+
+
+def t_tail(statistic: Floats, df: Floats) -> Floats:
+    """Two-sided p-value of a t statistic; infinite degrees of freedom are the normal.
+
+    Examples
+    --------
+    >>> t_tail(np.array([1.96]), np.array([np.inf])).round(3).item()
+    0.05
+    """
+    size = -np.abs(statistic)
+    return np.asarray(2 * np.where(np.isinf(df), special.ndtr(size), special.stdtr(df, size)))
+
+
+def t_quantile(q: float, df: Floats) -> Floats:
+    """Quantile of t; infinite degrees of freedom are the normal."""
+    return np.asarray(np.where(np.isinf(df), special.ndtri(q), special.stdtrit(df, q)))
+
+
+def from_covariance(
+    estimate: Estimate,
+    inference: Inference,
+    covariance: Floats,
+    df: Floats,
+    *,
+    level: float,
+    method: str,
+    notes: tuple[str, ...] = (),
+) -> Estimate:
+    """Attach t tests: NaN in `covariance` stays NaN, infinite `df` is the normal."""
+    variance = np.diagonal(covariance).copy()
+    size = np.abs(estimate.sample.y[estimate.sample.mask]).max(initial=0.0)
+    none = variance <= (1e-13 * size) ** 2
+    if none.any():
+        notes = (*notes, "no spread at all between units: a standard error of 0 is not printed")
+        variance[none] = np.nan
+    error = np.sqrt(variance)
+    statistic = estimate.values / error
+    reach = t_quantile((1 + level) / 2, df) * error
+    labels = list(estimate.terms["term"])
+    return estimate.with_uncertainty(
+        Uncertainty(
+            inference=inference,
+            method=method,
+            level=level,
+            std_error=error,
+            statistic=statistic,
+            p_value=t_tail(statistic, df),
+            conf_low=estimate.values - reach,
+            conf_high=estimate.values + reach,
+            df=df,
+            covariance=pd.DataFrame(covariance, index=labels, columns=labels),
+            notes=notes,
+        )
+    )
