@@ -1,0 +1,29 @@
+"""Panels with a known answer: the synthetic evaluation, its process and its published files."""
+
+from didkit.simulate.evaluation import (
+    EvaluationProcess,
+    MetricProcess,
+    SyntheticEvaluation,
+    draw,
+)
+from didkit.simulate.packaged_evaluation import (
+    PACKAGED_SEED,
+    PackagedEvaluation,
+    load_evaluation,
+)
+from didkit.simulate.panels import evaluation_design, evaluation_neighbours, evaluation_panel
+from didkit.simulate.publish import write_published
+
+__all__ = [
+    "PACKAGED_SEED",
+    "EvaluationProcess",
+    "MetricProcess",
+    "PackagedEvaluation",
+    "SyntheticEvaluation",
+    "draw",
+    "evaluation_design",
+    "evaluation_neighbours",
+    "evaluation_panel",
+    "load_evaluation",
+    "write_published",
+]
