@@ -1,0 +1,139 @@
+"""didkit: pilot evaluations in local government, reanalysed by difference-in-differences.
+
+Load the published tables, say who is compared with whom, and see how much of the difference was
+there before.
+
+    panel → design → estimate → infer → check → evaluate
+
+* Data: `Panel`, `Metric`, `read_dfe`, `read_neighbours`, `datasets`.
+* Design: `Design`, `Rollout`, `Pool`, `Neighbours`, `MatchedSets`.
+* Estimators: `Gap`, `DiD`, `EventStudy`.
+* Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
+* Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `DetectableEffect`.
+* Report: `evaluate`, `Evaluation`.
+
+This is the only place where rooms are joined: it fills the hooks of `didkit.results`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.design import Design, MatchedSets, Neighbours, Pool, Rollout
+from didkit.errors import (
+    DesignError,
+    DidkitError,
+    DidkitWarning,
+    EstimationError,
+    InferenceError,
+    PanelError,
+    ReadError,
+)
+from didkit.estimate import DiD, EventStudy, Gap
+from didkit.inference import ClusterRobust, Jackknife, Permutation
+from didkit.panel import METRICS, Metric, Panel, Status
+from didkit.read import read_dfe, read_neighbours
+from didkit.results import Estimate, Finding, hooks
+
+if TYPE_CHECKING:
+    from didkit import datasets as datasets
+    from didkit.report import Evaluation as Evaluation
+    from didkit.report import evaluate as evaluate
+
+__all__ = [
+    "METRICS",
+    "ClusterRobust",
+    "Design",
+    "DesignError",
+    "DetectableEffect",
+    "DiD",
+    "DidkitError",
+    "DidkitWarning",
+    "Estimate",
+    "EstimationError",
+    "Evaluation",
+    "EventStudy",
+    "Finding",
+    "Gap",
+    "InferenceError",
+    "Jackknife",
+    "LeaveOneOut",
+    "MatchedSets",
+    "Metric",
+    "Neighbours",
+    "Panel",
+    "PanelError",
+    "Permutation",
+    "PlaceboPilots",
+    "PlaceboStart",
+    "Pool",
+    "PreTrends",
+    "ReadError",
+    "Rollout",
+    "Status",
+    "__version__",
+    "datasets",
+    "evaluate",
+    "read_dfe",
+    "read_neighbours",
+]
+
+_LATER = {
+    "Evaluation": "didkit.report",
+    "evaluate": "didkit.report",
+    "datasets": "didkit.datasets",
+}
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("didkit-evaluation")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def _warn_of_namesake() -> None:
+    """Say so when the unrelated distribution that owns this import name is installed too."""
+    try:
+        other = importlib.metadata.distribution("didkit")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    warnings.warn(
+        f"the distribution 'didkit' {other.version} is installed beside 'didkit-evaluation': it is "
+        "an unrelated project with the same import name, and either may hide the other; remove "
+        "one of them, or keep them in separate environments",
+        DidkitWarning,
+        stacklevel=3,
+    )
+
+
+def _recommend(estimate: Estimate) -> Any:
+    return importlib.import_module("didkit.inference").recommend(estimate)
+
+
+def _draw(result: Any, ax: Any = None, **options: Any) -> Any:
+    return importlib.import_module("didkit.plot").draw(result, ax=ax, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavier rooms when they are first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'didkit' has no attribute {name!r}")
+    module = importlib.import_module(_LATER[name])
+    found = module if name == "datasets" else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__version__ = _version()
+hooks.fill("recommend", _recommend)
+hooks.fill("draw", _draw)
+_warn_of_namesake()
