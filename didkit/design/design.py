@@ -224,12 +224,11 @@ class Design:
             )
         if len(set(self._starts.values())) > 1:
             notes.append("pilots start in different periods")
-        reused = self.reuse()
-        shared = reused[reused["pilots_served"] > 1] if comparison.sets is not None else reused[:0]
-        if len(shared):
+        served = list(self._served().values()) if comparison.sets is not None else []
+        shared = [n for n in served if n > 1]
+        if shared:
             notes.append(
-                f"{len(shared)} comparators serve more than one pilot "
-                f"(at most {int(shared['pilots_served'].max())})"
+                f"{len(shared)} comparators serve more than one pilot (at most {max(shared)})"
             )
         return tuple(notes)
 
@@ -266,19 +265,14 @@ class Design:
         DataFrame
             ``unit, name, pilots_served, weight``; the weights add up to 1.
         """
-        sets = self._comparison.sets
-        n = len(self.pilots)
-        if sets is None:
-            count = dict.fromkeys(self.comparators, n)
-            weight = dict.fromkeys(self.comparators, 1 / len(self.comparators))
-        else:
-            count = {
-                unit: sum(unit in members for members in sets.values()) for unit in self.comparators
-            }
-            weight = {
-                unit: sum(members.get(unit, 0.0) for members in sets.values()) / n
-                for unit in self.comparators
-            }
+        sets, n = self._comparison.sets, len(self.pilots)
+        count = self._served()
+        weight = {
+            unit: 1 / len(self.comparators)
+            if sets is None
+            else sum(members.get(unit, 0.0) for members in sets.values()) / n
+            for unit in self.comparators
+        }
         table = pd.DataFrame(
             {
                 "unit": list(self.comparators),
@@ -290,6 +284,13 @@ class Design:
         return table.sort_values(
             ["pilots_served", "unit"], ascending=[False, True], ignore_index=True
         )
+
+    def _served(self) -> dict[str, int]:
+        """How many pilots each comparator serves."""
+        sets = self._comparison.sets
+        if sets is None:
+            return dict.fromkeys(self.comparators, len(self.pilots))
+        return {u: sum(u in members for members in sets.values()) for u in self.comparators}
 
     def audit(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """Who is missing when, by arm.
@@ -408,6 +409,9 @@ class Design:
                 where=f"metric {kind.name!r}",
                 todo="see design.audit()",
             )
+        if made.sets is None:  # a unit without any value is no cluster, and cannot be a placebo
+            kept = made.keep(np.asarray(seen.any(axis=1)), "no value in the window")
+            made = replace(kept, notes=made.notes)
         return made
 
     def _codes(
@@ -436,35 +440,33 @@ class Design:
 
     def _log(self, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd.DataFrame:
         """Say what became of every cell for which the panel has a row."""
+        spec, ids = self._spec, self.panel.unit_ids
         there = cells.status != Status.ABSENT
         in_window = np.zeros(there.shape[1], dtype=bool)
         in_window[cols] = True
         in_design = np.zeros(there.shape[0], dtype=bool)
         in_design[rows] = True
         entries: list[tuple[str, str, str, int]] = []
-        ids = self.panel.unit_ids
-        for i, unit in enumerate(ids):
-            if not in_design[i]:
-                reason = (
-                    f"excluded by name: {self._spec.exclude[unit] or 'no reason given'}"
-                    if unit in self._spec.exclude
-                    else "dropped"
-                    if unit in self._spec.dropped
-                    else "neither pilot nor comparator"
-                )
-                entries.append(("design", unit, reason, int(there[i].sum())))
-                continue
-            entries.append(
-                ("design", unit, "outside the window", int((there[i] & ~in_window).sum()))
-            )
-            inside = there[i] & in_window
-            used = inside & np.isfinite(cells.value[i])
-            for status in Status:
-                n = int((inside & ~used & (cells.status[i] == status)).sum())
-                entries.append(("sample", unit, f"no value: {status.label}", n))
-            entries.append(("sample", unit, "used", int(used.sum())))
-        table = pd.DataFrame(entries, columns=["stage", "unit", "reason", "cells"])
-        return table[table["cells"] > 0].reset_index(drop=True)
+        for i, n in zip(*_counted(there.sum(axis=1), ~in_design), strict=True):
+            unit = ids[i]
+            why = "neither pilot nor comparator"
+            if unit in spec.exclude:
+                why = f"excluded by name: {spec.exclude[unit] or 'no reason given'}"
+            elif unit in spec.dropped:
+                why = "dropped"
+            entries.append(("design", unit, why, n))
+        outside = (there & ~in_window).sum(axis=1)
+        for i, n in zip(*_counted(outside, in_design), strict=True):
+            entries.append(("design", ids[i], "outside the window", n))
+        inside = there & in_window
+        used = inside & np.isfinite(cells.value)
+        for status in Status:
+            missing = (inside & ~used & (cells.status == status)).sum(axis=1)
+            for i, n in zip(*_counted(missing, in_design), strict=True):
+                entries.append(("sample", ids[i], f"no value: {status.label}", n))
+        for i, n in zip(*_counted(used.sum(axis=1), in_design), strict=True):
+            entries.append(("sample", ids[i], "used", n))
+        return pd.DataFrame(entries, columns=["stage", "unit", "reason", "cells"])
 
     # -- edited ----------------------------------------------------------------------------------
 
@@ -730,6 +732,12 @@ def _check_stops(spec: _Spec, starts: Mapping[str, int]) -> None:
                 where="Design, rollout",
                 todo="mend the rollout",
             )
+
+
+def _counted(counts: np.ndarray, among: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return positions and counts of the units of a group that have any."""
+    at = np.flatnonzero(among & (counts > 0))
+    return at.tolist(), counts[at].tolist()
 
 
 def _gaps_in_words(taken: Cells, units: tuple[str, ...]) -> tuple[str, ...]:

@@ -166,8 +166,12 @@ class ClusterRobust:
             return _welch(estimate, self)[exists]
         if estimate.normal is None or estimate.contrast is None:
             raise self._lacks(estimate, "cross-products by cluster")
-        kind: Literal["CR0", "CR1", "CR2", "CR3"] = "CR3" if self.kind == "CR3J" else self.kind
-        return linear.df_satterthwaite(estimate.normal, estimate.contrast[exists], kind)
+        return linear.df_satterthwaite(estimate.normal, estimate.contrast[exists], self._adjustment)
+
+    @property
+    def _adjustment(self) -> Literal["CR0", "CR1", "CR2", "CR3"]:
+        """The kind whose adjustment of residuals gives the degrees of freedom."""
+        return "CR3" if self.kind == "CR3J" else self.kind
 
     def _lacks(self, estimate: Estimate, what: str) -> InferenceError:
         return InferenceError(
@@ -181,8 +185,8 @@ class ClusterRobust:
     def joint(self, estimate: Estimate, terms: tuple[str, ...]) -> JointTest:
         """Test that several terms are zero together, with the same covariance.
 
-        Hotelling's T² with the least Bell–McCaffrey degrees of freedom of the terms (with "g-1"
-        an F with G − 1, with "normal" a χ²).
+        Hotelling's T² with the approximate degrees of freedom of Pustejovsky & Tipton (2018)
+        (with "g-1" an F with G − 1, with "normal" a χ²).
 
         Raises
         ------
@@ -203,12 +207,15 @@ class ClusterRobust:
                 todo="test fewer terms, or use Permutation",
             )
         if self.df_used in ("bell-mccaffrey", "welch"):
-            found = linear.hotelling(values, covariance, float(np.min(sure.df[at])))
+            if estimate.normal is None or estimate.contrast is None:
+                raise self._lacks(estimate, "cross-products by cluster")
+            df = linear.df_hotelling(estimate.normal, estimate.contrast[at], self._adjustment)
+            found = linear.hotelling(values, covariance, df)
             return JointTest(
                 terms,
                 float(found.statistic),
                 float(found.p_value),
-                f"{self.kind}, Hotelling's T² with {np.min(sure.df[at]):.1f} degrees of freedom",
+                f"{self.kind}, Hotelling's T² with {df:.1f} degrees of freedom",
             )
         wald = float(values @ np.linalg.solve(covariance, values))
         if self.df_used == "normal":

@@ -4,12 +4,12 @@
 rows are the terms (linear combinations of the parameters).
 """
 
-from .adjust import Kind
-from .degrees import Hotelling, df_hotelling, df_satterthwaite, hotelling
-from .deletion import delete_one, sole_identifier
-from .leverage import effective_clusters, leverage, partial_leverage
-from .normal import Normal
-from .robust import Factor, cr0, cr1, cr2, cr3, cr3j, small_sample_factor
+from didkit.linear.adjust import Kind
+from didkit.linear.degrees import Hotelling, df_hotelling, df_satterthwaite, hotelling
+from didkit.linear.deletion import delete_one, sole_identifier
+from didkit.linear.leverage import effective_clusters, leverage, partial_leverage
+from didkit.linear.normal import Normal
+from didkit.linear.robust import Factor, cr0, cr1, cr2, cr3, cr3j, small_sample_factor
 
 __all__ = [
     "Factor",

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from didkit.errors import InferenceError
-
-from .normal import Normal
+from didkit.linear.normal import Normal
 
 __all__ = ["Kind", "adjusted_scores", "adjustment", "along"]
 

@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from didkit.errors import InferenceError
-
-from .adjust import Kind, adjustment, along
-from .deletion import require_shared
-from .normal import Normal
-from .roots import inverse_root
+from didkit.linear.adjust import Kind, adjustment, along
+from didkit.linear.deletion import require_shared
+from didkit.linear.normal import Normal
+from didkit.linear.roots import inverse_root
 
 __all__ = ["Hotelling", "df_hotelling", "df_satterthwaite", "hotelling"]
 
@@ -195,7 +194,7 @@ def hotelling(estimates: ArrayLike, covariance: ArrayLike, df: float) -> Hotelli
         )
     z = d @ _root(V, "hotelling", "the covariance of the terms")
     statistic = float(rest / (df * q) * (z @ z))
-    return Hotelling(statistic, q, rest, float(stats.f.sf(statistic, q, rest)))
+    return Hotelling(statistic, q, rest, float(special.fdtrc(q, rest, statistic)))
 
 
 def _quadratic(normal: Normal, R: ArrayLike, kind: Kind) -> tuple[Floats, Floats]:

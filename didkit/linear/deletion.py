@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from didkit.errors import InferenceError, first_few
-
-from .adjust import adjusted_scores, along
-from .normal import Normal
+from didkit.linear.adjust import adjusted_scores, along
+from didkit.linear.normal import Normal
 
 __all__ = ["delete_one", "require_shared", "sole_identifier"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .normal import Normal
+from didkit.linear.normal import Normal
 
 __all__ = ["effective_clusters", "leverage", "partial_leverage"]
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from didkit.errors import EstimationError, InferenceError, first_few
-
-from .roots import dependence, inverse_root
+from didkit.linear.roots import dependence, inverse_root
 
 __all__ = ["Normal"]
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from didkit.errors import InferenceError
-
-from .adjust import adjusted_scores
-from .deletion import require_shared
-from .normal import Normal
+from didkit.linear.adjust import adjusted_scores
+from didkit.linear.deletion import require_shared
+from didkit.linear.normal import Normal
 
 __all__ = ["Factor", "cr0", "cr1", "cr2", "cr3", "cr3j", "small_sample_factor"]
 

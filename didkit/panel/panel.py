@@ -85,6 +85,7 @@ class Panel:
         self._log = _no_log() if log is None else log
         self.identity: Identity = identity
         self._row = {code: i for i, code in enumerate(units.index)}
+        self._names = [str(name) for name in units["name"]]
         shape = (len(units), len(calendar))
         for name, cell in self._cells.items():
             _check_cells(name, self.metrics[name], cell, shape, list(units.index), calendar)
@@ -225,7 +226,7 @@ class Panel:
     def name_of(self, unit: object) -> str:
         """Return the name of a unit, or its id where it has none."""
         code = self.find(unit)
-        return str(self._units["name"].iloc[self._row[code]]) or code
+        return self._names[self._row[code]] or code
 
     def find(self, unit: object, *, where: str = "the panel") -> str:
         """Return the id of a unit, or refuse and suggest the nearest.
