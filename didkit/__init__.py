@@ -40,7 +40,7 @@ from didkit.read import read_dfe, read_neighbours
 from didkit.results import Estimate, Finding, hooks
 
 if TYPE_CHECKING:
-    from didkit import datasets as datasets
+    import didkit.datasets as datasets
     from didkit.report import Evaluation as Evaluation
     from didkit.report import evaluate as evaluate
 

@@ -103,6 +103,7 @@ def main() -> None:
     clean = run(range(1, n + 1), clean=True, jobs=jobs)
     known = run(range(n + 1, 2 * n + 1), clean=True, effect=EFFECT, jobs=jobs)
     error = 100 * np.sqrt(0.05 * 0.95 / n)
+    moved = packaged.loc[("permutation of t", "cin"), "estimate"]
     effects = ", ".join(f"{name} {value:+g}" for name, value in EFFECT.items())
     options.out.write_text(
         f"""# How often the tests are wrong
@@ -110,7 +111,8 @@ def main() -> None:
 Written by `python docs/size_study.py --seeds {n}`. Each seed draws the packaged evaluation's
 process anew: 152 authorities, 2013 to 2020, ten pilots that are lower in every year, nine of which
 start in 2018 and one in 2019, against the union of their neighbours. Two-way fixed effects
-(`DiD()`); permutation with {DRAWS} draws. Monte Carlo error of 5 %: ± {error:.1f} (one standard error).
+(`DiD()`); permutation with {DRAWS} draws. Monte Carlo error of 5 %: ± {error:.1f} (one standard
+error).
 
 ## True effect zero: share of draws in which a 5 % test rejects (%)
 
@@ -120,12 +122,12 @@ With nothing missing, withheld or misrecorded:
 
 As packaged: cells missing and withheld, and **a recording break in one pilot** (children in need
 counted 1.25 and 1.6 times in 2015 and 2016), which is an error of recording and moves the estimate
-for children in need by {packaged.loc[("permutation of t", "cin"), "estimate"]:+.1f} per 10,000 on average:
+for children in need by {moved:+.1f} per 10,000 on average:
 
 {_table(packaged, "rejects")}
 
-The last row is the comparison without a before: it "finds" an effect because the pilots were lower all
-along.
+The last row is the comparison without a before: it "finds" an effect because the pilots were lower
+all along.
 
 ## Known effect ({effects} per 10,000): share of 95 % intervals that hold it (%)
 

@@ -11,7 +11,7 @@ from didkit.errors import InferenceError
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
 from didkit.inference.student import t_quantile
-from didkit.results import Estimate, Finding, tables
+from didkit.results import Estimate, Finding, Uncertainty, tables
 
 __all__ = ["DetectableEffect"]
 
@@ -115,13 +115,11 @@ def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
     """Standard errors and degrees of freedom that do not come from a permutation."""
     n1, n0 = carried_by(estimate)
     if estimate.normal is not None and int(n1.max()) > 1 and int(n0.max()) > 1:
-        sure = estimate.infer(ClusterRobust("CR2")).uncertainty
-        assert sure is not None and sure.df is not None
-        return sure.std_error, sure.df, "CR2 with Bell–McCaffrey degrees of freedom"
+        sure = estimate.infer(ClusterRobust("CR2")).attached
+        return sure.std_error, _degrees(sure), "CR2 with Bell–McCaffrey degrees of freedom"
     if int(n1.max()) > 1 and estimate.contributions is None:
-        sure = estimate.infer(Jackknife()).uncertainty
-        assert sure is not None and sure.df is not None
-        return sure.std_error, sure.df, "the cluster jackknife"
+        sure = estimate.infer(Jackknife()).attached
+        return sure.std_error, _degrees(sure), "the cluster jackknife"
     if estimate.contributions is None or int(n0.max()) < 3:
         raise InferenceError(
             needed="a standard error, or at least three comparators with one number each",
@@ -137,6 +135,11 @@ def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
         closed_form_df(np.maximum(n0, 2).astype(float), np.zeros(len(n0))),
         "the comparators' standard deviation, as if pilots were as noisy",
     )
+
+
+def _degrees(sure: Uncertainty) -> np.ndarray:
+    """Degrees of freedom of the terms; the normal where there are none."""
+    return np.full(len(sure.std_error), np.inf) if sure.df is None else sure.df
 
 
 def _level_after(estimate: Estimate) -> float:

@@ -1,4 +1,4 @@
-"""Leave one out: does one authority decide the answer?"""
+"""Leave one out: whether one authority decides the answer."""
 
 from __future__ import annotations
 

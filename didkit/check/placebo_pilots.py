@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from didkit.check.terms import main_term
 from didkit.design import Rollout
@@ -61,28 +61,23 @@ class PlaceboPilots:
         InferenceError
             If comparators are fewer than twice the pilots, or refits in bulk do not exist.
         """
-        sample, design = estimate.sample, estimate.design
+        sample = estimate.sample
         n1 = sample.n_pilots
         if estimate.reassigned is None or sample.n_comparators < 2 * n1:
-            raise InferenceError(
-                needed="one pool with at least twice as many comparators as pilots",
-                found=f"{n1} pilots, {sample.n_comparators} comparators, against "
-                f"{design.against.describe()}",
-                where="PlaceboPilots",
-                todo="use PlaceboStart() or LeaveOneOut()",
-            )
+            raise _no_bulk(estimate)
         term = main_term(estimate)
         m = list(estimate.terms["term"]).index(term)
         actual = float(estimate.values[m])
         placebo = self._without_pilots(estimate)
+        if placebo.reassigned is None:
+            raise _no_bulk(estimate)
         chosen = assignments(placebo.sample, draws=self.draws, seed=self.seed)
-        assert placebo.reassigned is not None
         drawn = placebo.reassigned(chosen.labels)
         values = drawn.b[:, m]
         n = len(placebo.sample.units)
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = values / np.sqrt(drawn.v0[:, m] * n / (n - 1))
-        limit = float(special.stdtrit(n - 1, 0.975))
+        limit = float(scipy.special.stdtrit(n - 1, 0.975))
         as_large = float((np.abs(values) >= abs(actual) * (1 - 1e-9)).mean())
         return Finding(
             check=self,
@@ -126,3 +121,15 @@ class PlaceboPilots:
                 where="PlaceboPilots",
                 todo=error.todo,
             ) from error
+
+
+def _no_bulk(estimate: Estimate) -> InferenceError:
+    """Say what placebo pilots need."""
+    sample = estimate.sample
+    return InferenceError(
+        needed="one pool with at least twice as many comparators as pilots",
+        found=f"{sample.n_pilots} pilots, {sample.n_comparators} comparators, against "
+        f"{estimate.design.against.describe()}",
+        where="PlaceboPilots",
+        todo="use PlaceboStart() or LeaveOneOut()",
+    )

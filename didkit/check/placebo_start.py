@@ -1,9 +1,10 @@
-"""Placebo start: would the method find an effect before there was a programme?"""
+"""Placebo start: whether the method finds an effect before there was a programme."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from didkit.check.terms import main_term
@@ -87,7 +88,7 @@ class PlaceboStart:
                 todo="use a longer window, or PlaceboPilots()",
             )
         table = pd.DataFrame(rows).sort_values("moved_by", ignore_index=True)
-        largest = table.loc[table["estimate"].abs().idxmax()]
+        largest = table.iloc[int(np.nanargmax(table["estimate"].abs().to_numpy()))]
         actual = float(estimate.values[list(estimate.terms["term"]).index(term)])
         return Finding(
             check=self,

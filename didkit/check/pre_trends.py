@@ -1,4 +1,4 @@
-"""Pre-trends: did pilots and comparators move alike before the start?"""
+"""Pre-trends: whether pilots and comparators moved alike before the start."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from didkit.errors import DesignError, first_few
 from didkit.panel import unit_id
@@ -165,7 +165,7 @@ class MatchedSets(Against):
 
     def __init__(
         self,
-        weights: Mapping[object, Mapping[object, float]],
+        weights: Mapping[Any, Mapping[Any, float]],
         *,
         aggregate: Aggregate = "mean",
         include_pilots: bool = False,

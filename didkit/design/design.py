@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -87,9 +87,9 @@ class Design:
         against: Against,
         selection: Selection,
         periods: Sequence[Period] | None = None,
-        exclude: Iterable[object] | Mapping[object, str] = (),
-        strata: str | Mapping[object, str] | None = None,
-        clusters: str | Mapping[object, str] | None = None,
+        exclude: Iterable[object] | Mapping[Any, str] = (),
+        strata: str | Mapping[Any, str] | None = None,
+        clusters: str | Mapping[Any, str] | None = None,
     ) -> None:
         for given, kind, argument in (
             (panel, Panel, "panel"),
@@ -644,7 +644,7 @@ def _window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:
 
 
 def _excluded(
-    panel: Panel, rollout: Rollout, exclude: Iterable[object] | Mapping[object, str]
+    panel: Panel, rollout: Rollout, exclude: Iterable[object] | Mapping[Any, str]
 ) -> dict[str, str]:
     """Return the units to leave out, with reasons; each must exist and be no pilot."""
     if isinstance(exclude, str):
@@ -670,7 +670,7 @@ def _excluded(
 
 
 def _labels(
-    panel: Panel, given: str | Mapping[object, str] | None, argument: str
+    panel: Panel, given: str | Mapping[Any, str] | None, argument: str
 ) -> dict[str, str] | None:
     """Return unit → label, from a column of the panel's units or from a mapping."""
     if given is None:

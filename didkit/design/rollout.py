@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -38,7 +39,7 @@ class Rollout:
     """
 
     def __init__(
-        self, starts: Mapping[object, Period], *, stops: Mapping[object, Period] | None = None
+        self, starts: Mapping[Any, Period], *, stops: Mapping[Any, Period] | None = None
     ) -> None:
         self.starts = MappingProxyType(_by_unit(starts, "starts"))
         self.stops = MappingProxyType(_by_unit(stops or {}, "stops", empty=True))
@@ -77,7 +78,7 @@ class Rollout:
 
 
 def _by_unit(
-    given: Mapping[object, Period], argument: str, *, empty: bool = False
+    given: Mapping[Any, Period], argument: str, *, empty: bool = False
 ) -> dict[str, Period]:
     """Return the mapping by unit id as text, refusing what is missing or stands twice."""
     if not isinstance(given, Mapping):

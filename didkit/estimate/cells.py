@@ -82,7 +82,7 @@ def change(
                 todo="write cells='complete', or aggregate='mean'",
             )
         made = windows(sample)
-        parts, notes = _by_set(sample, made)
+        parts, notes = _by_set(sample, sample.sets, made)
     else:
         made = windows(sample)
         parts = _observed(sample, made)
@@ -112,7 +112,10 @@ def _of(found: TwoGroups) -> _Parts:
 def _observed(sample: Sample, windows: Windows) -> _Parts:
     """Two-way fixed effects; the long differences beside them, to look at."""
     fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
-    pairs = two_groups(sample, windows)
+    try:
+        pairs = two_groups(sample, windows)
+    except EstimationError:  # least squares finds a term that no single unit shows
+        pairs = None
     enough = sample.mask.sum(axis=1) > 1
     acts = np.zeros((len(sample.units), *windows.acts.shape[1:]), dtype=bool)
     acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
@@ -124,9 +127,9 @@ def _observed(sample: Sample, windows: Windows) -> _Parts:
         influence=fitted.influence,
         normal=fitted.normal,
         contrast=fitted.contrast,
-        contributions=pairs.contributions,
+        contributions=pairs.contributions if pairs is not None else None,
         # balanced with one start: the same refits, without least squares
-        reassigned=pairs.reassigned if balanced else fitted.reassigned,
+        reassigned=pairs.reassigned if balanced and pairs is not None else fitted.reassigned,
         n_pilots=carries.sum(axis=0),
         n_comparators=np.full(len(windows.terms), int((enough & ~sample.pilot).sum())),
     )
@@ -141,7 +144,7 @@ def _two_way_notes(sample: Sample, parts: _Parts) -> tuple[str, ...]:
         notes.append(f"{first_few(units)} have one cell with a value, which carries no change")
     if len(sample.starts) > 1 and parts.weights is not None:
         treated = np.where(sample.treated, parts.weights, 0.0)
-        negative = -np.minimum(treated, 0.0).sum(axis=(1, 2))
+        negative = np.abs(np.minimum(treated, 0.0)).sum(axis=(1, 2))
         total = np.abs(treated).sum(axis=(1, 2))
         share = float((negative / total).max()) if (total > 0).all() else 0.0
         notes.append(
@@ -152,9 +155,8 @@ def _two_way_notes(sample: Sample, parts: _Parts) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _by_set(sample: Sample, windows: Windows) -> tuple[_Parts, tuple[str, ...]]:
+def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[_Parts, tuple[str, ...]]:
     """Two-way fixed effects within each pilot's set, then the mean over pilots."""
-    assert sample.sets is not None
     k = len(windows.terms)
     at = np.flatnonzero(sample.pilot)
     total = np.zeros((k, *sample.y.shape))
@@ -162,7 +164,7 @@ def _by_set(sample: Sample, windows: Windows) -> tuple[_Parts, tuple[str, ...]]:
     served = np.zeros((len(sample.units), k), dtype=bool)
     lost: list[str] = []
     for row, j in enumerate(at):
-        share = sample.sets[row].copy()
+        share = sets[row].copy()
         share[j] = 1.0
         alone = np.zeros(len(sample.units), dtype=bool)
         alone[j] = True

@@ -1,7 +1,8 @@
 """One number a unit, two groups: every comparison of long differences, and of levels.
 
 A term gives each unit a number ``X`` (a mean over one window less a mean over another). Pilots
-have the number of their own start; a comparator has the mean of those of all starts, weighted by
+have the number of their own start, less what comparators changed more between its windows than
+between those of the other starts; a comparator has the mean of those of all starts, weighted by
 the pilots that have them. The estimate is the difference of two means, so with one start date and
 a balanced panel it is two-way fixed effects, and Welch's, Bell and McCaffrey's and the permutation
 test see all there is to see.
@@ -63,11 +64,11 @@ def two_groups(sample: Sample, windows: Windows) -> TwoGroups:
         If a term has no pilot or no comparator with the cells that it needs.
     """
     if sample.sets is not None and sample.aggregate == "median":
-        return _median_sets(sample, windows)
+        return _median_sets(sample, sample.sets, windows)
     cells = _cell_weights(sample.mask, windows)
     numbers = _numbers(cells, sample.y)
     if sample.sets is not None:
-        return _mean_sets(sample, windows, cells, numbers)
+        return _mean_sets(sample, sample.sets, windows, cells, numbers)
     return _pool(sample, windows, cells, numbers)
 
 
@@ -116,6 +117,19 @@ def _averaged(values: Floats, shares: Floats) -> Floats:
     return made
 
 
+def _drift(numbers: Floats, pooled: Floats, shares: Floats) -> Floats:
+    """Comparators' mean number for each start, less its average over starts, (G, k).
+
+    Without it period effects would look like a spread between pilots of different starts.
+    """
+    used = np.isfinite(pooled)[:, None] & (shares > 0)
+    count = used.sum(axis=0)
+    total = np.where(used, numbers, 0.0).sum(axis=0)
+    mean = np.divide(total, count, out=np.zeros(count.shape), where=count > 0)
+    made: Floats = mean - (shares * mean).sum(axis=0)
+    return made
+
+
 def _require(there: NDArray[np.bool_], sample: Sample, windows: Windows, arm: str) -> None:
     """Refuse a term that nobody in an arm carries."""
     empty = ~there.any(axis=0) & (windows.compared | (arm == "pilot"))
@@ -139,6 +153,7 @@ def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> T
     pooled[pilot] = np.nan
     pooled[:, ~windows.compared] = np.nan
     _require(np.isfinite(pooled), sample, windows, "comparator")
+    own[pilot] -= _drift(numbers, pooled, shares)[sample.cohort[pilot]]
     contributions = np.where(pilot[:, None], own, pooled)
     used = np.isfinite(contributions)
     n1 = (used & pilot[:, None]).sum(axis=0)
@@ -195,9 +210,10 @@ def _normal(
     return normal, contrast
 
 
-def _mean_sets(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> TwoGroups:
+def _mean_sets(
+    sample: Sample, sets: Floats, windows: Windows, cells: Floats, numbers: Floats
+) -> TwoGroups:
     """Compare each pilot with the weighted mean of its set, then average over pilots."""
-    assert sample.sets is not None
     at = np.flatnonzero(sample.pilot)
     k, n_periods = cells.shape[2:]
     differences = np.full((len(at), k), np.nan)
@@ -205,7 +221,7 @@ def _mean_sets(sample: Sample, windows: Windows, cells: Floats, numbers: Floats)
     for row, j in enumerate(at):
         g = sample.cohort[j]
         mine = numbers[:, g]
-        share = np.where(np.isfinite(mine), sample.sets[row][:, None], 0.0)
+        share = np.where(np.isfinite(mine), sets[row][:, None], 0.0)
         total = share.sum(axis=0)
         share = np.divide(share, total, out=np.zeros(share.shape), where=total > 0)
         against = np.where(share > 0, share * np.where(np.isfinite(mine), mine, 0.0), 0.0).sum(0)
@@ -221,7 +237,7 @@ def _mean_sets(sample: Sample, windows: Windows, cells: Floats, numbers: Floats)
     _require(there, sample, windows, "pilot")
     n1 = there.sum(axis=0)
     values = np.where(there, differences, 0.0).sum(axis=0) / n1
-    served = np.asarray((sample.sets > 0).any(axis=0))[:, None] & np.isfinite(numbers).any(axis=1)
+    served = np.asarray((sets > 0).any(axis=0))[:, None] & np.isfinite(numbers).any(axis=1)
     return TwoGroups(
         values=values,
         weights=weights.sum(axis=0) / n1[:, None, None],
@@ -235,14 +251,13 @@ def _mean_sets(sample: Sample, windows: Windows, cells: Floats, numbers: Floats)
     )
 
 
-def _median_sets(sample: Sample, windows: Windows) -> TwoGroups:
+def _median_sets(sample: Sample, sets: Floats, windows: Windows) -> TwoGroups:
     """Compare each pilot with the median path of its set; not linear in the outcome."""
-    assert sample.sets is not None
     at = np.flatnonzero(sample.pilot)
     k = len(windows.terms)
     differences = np.full((len(at), k), np.nan)
     for row, j in enumerate(at):
-        members = sample.y[sample.sets[row] > 0]
+        members = sample.y[sets[row] > 0]
         path = np.full(members.shape[1], np.nan)
         seen = np.isfinite(members).any(axis=0)
         path[seen] = np.nanmedian(members[:, seen], axis=0)
@@ -253,7 +268,7 @@ def _median_sets(sample: Sample, windows: Windows) -> TwoGroups:
     there = np.isfinite(differences)
     _require(there, sample, windows, "pilot")
     n1 = there.sum(axis=0)
-    served = (sample.sets > 0).any(axis=0).sum()
+    served = (sets > 0).any(axis=0).sum()
     return TwoGroups(
         values=np.where(there, differences, 0.0).sum(axis=0) / n1,
         weights=None,
@@ -284,11 +299,14 @@ class _Reassign:
         centre = np.nanmean(pooled, axis=0) if len(pooled) else 0.0
         self.own = np.stack([numbers - centre, treated])
         self.pool = np.stack([pooled - centre, _averaged(treated, shares)])
+        used = np.isfinite(pooled)[:, None] & (shares > 0)
+        self.level = np.where(used, self.own, 0.0)  # (2, J, G, k), for the drift of each draw
+        self.shares = shares
         self.compared = windows.compared
 
     def __call__(self, labels: Labels) -> Draws:
         """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
-        n_draws, n_units = labels.shape
+        n_draws = len(labels)
         at = np.nonzero(labels >= 0)
         n1 = len(at[0]) // n_draws
         where = at[1].reshape(n_draws, n1)
@@ -296,9 +314,15 @@ class _Reassign:
         mine = self.own[:, where, cohort]  # (2, B, n1, k)
         theirs = self.pool[:, where]
         everyone = self.pool[:, None]
-        n_p, sum_p, square_p = _sums(mine)
         n_all, sum_all, square_all = _sums(everyone)
         n_t, sum_t, square_t = _sums(theirs)
+        if len(self.shares) > 1:
+            level = self.level.sum(axis=1)[:, None] - self.level[:, where].sum(axis=2)
+            count = (n_all - n_t)[:, None]
+            level = np.divide(level, count, out=np.zeros(level.shape), where=count > 0)
+            level -= (self.shares * level).sum(axis=2, keepdims=True)  # `_drift`, draw by draw
+            mine = mine - level[:, np.arange(n_draws)[:, None], cohort]
+        n_p, sum_p, square_p = _sums(mine)
         n_c, sum_c, square_c = n_all - n_t, sum_all - sum_t, square_all - square_t
         with np.errstate(divide="ignore", invalid="ignore"):
             mean_p, mean_c = sum_p / n_p, sum_c / n_c

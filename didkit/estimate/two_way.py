@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from didkit.design import Sample
 from didkit.errors import EstimationError
@@ -110,8 +110,8 @@ class _Sweep:
         """Cholesky factor of the period equations."""
         total = self.zz.sum(axis=0)
         try:
-            return linalg.cho_factor(total, lower=True)
-        except linalg.LinAlgError as error:
+            return scipy.linalg.cho_factor(total, lower=True)
+        except np.linalg.LinAlgError as error:
             raise EstimationError(
                 needed="periods that are connected through units observed in several of them",
                 found="periods whose effects cannot be told apart",
@@ -122,7 +122,7 @@ class _Sweep:
     def _solve(self, right: Floats) -> Floats:
         """Solve the period equations for the columns of (…, S, m)."""
         flat = np.moveaxis(right, -2, 0).reshape(right.shape[-2], -1)
-        made = linalg.cho_solve(self.schur, flat).reshape(
+        made = scipy.linalg.cho_solve(self.schur, flat).reshape(
             right.shape[-2], *right.shape[:-2], right.shape[-1]
         )
         return np.moveaxis(made, 0, -2)
@@ -244,7 +244,12 @@ class _Refits:
         gram = self.xx[kind, cohort].sum(axis=1) - zx.swapaxes(1, 2) @ effect
         lost = np.diagonal(gram, axis1=1, axis2=2) <= 1e-10 * n1
         gram += np.where(lost, 1.0, 0.0)[:, :, None] * np.eye(k)
-        inverse = np.linalg.inv(gram)  # M
+        scale = np.diagonal(gram, axis1=1, axis2=2)
+        # terms that are combinations of each other: where a pilot has no reference, say
+        alike = np.linalg.det(gram) == 0
+        inverse = np.linalg.inv(np.where(alike[:, None, None], np.eye(k), gram))  # M
+        alike |= (np.diagonal(inverse, axis1=1, axis2=2) * scale > 1e10).any(axis=1)
+        lost |= alike[:, None]
         into = self.into[unit, cohort]  # (B, n1, k, 1 + k)
         slope = inverse @ into.sum(axis=1)
         slope = np.where(lost[:, :, None], 0.0, slope)

@@ -40,7 +40,7 @@ def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
     }
     alone = [arm for arm, count in arms.items() if count < 2]
     exists = np.asarray((n1 >= 2) & (n0 != 1))
-    if estimate.sample.sets is None and alone or not exists.any():
+    if (estimate.sample.sets is None and alone) or not exists.any():
         who = " and ".join(alone) or "pilot"
         raise InferenceError(
             needed="at least two clusters of pilots and two of comparators",

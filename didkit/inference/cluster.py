@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from didkit import linear
 from didkit.errors import InferenceError
@@ -194,10 +194,8 @@ class ClusterRobust:
             If a term has no variance or the degrees of freedom do not suffice.
         """
         made = self.attach(estimate)
-        sure = made.uncertainty
-        assert sure is not None and sure.covariance is not None and sure.df is not None
         at = [list(estimate.terms["term"]).index(term) for term in terms]
-        covariance = sure.covariance.to_numpy()[np.ix_(at, at)]
+        covariance = made.covariance.to_numpy()[np.ix_(at, at)]
         values, q = estimate.values[at], len(at)
         if not np.isfinite(covariance).all():
             raise InferenceError(
@@ -219,9 +217,9 @@ class ClusterRobust:
             )
         wald = float(values @ np.linalg.solve(covariance, values))
         if self.df_used == "normal":
-            p = float(special.chdtrc(q, wald))
+            p = float(scipy.special.chdtrc(q, wald))
             return JointTest(terms, wald, p, f"{self.kind}, χ² with {q} degrees of freedom")
-        p = float(special.fdtrc(q, sure.df[at[0]], wald / q))
+        p = float(scipy.special.fdtrc(q, len(estimate.sample.cluster_labels) - 1, wald / q))
         return JointTest(terms, wald / q, p, f"{self.kind}, F with {q} and G − 1")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from didkit.results import Estimate, Inference, Uncertainty
 
@@ -23,12 +23,14 @@ def t_tail(statistic: Floats, df: Floats) -> Floats:
     0.05
     """
     size = -np.abs(statistic)
-    return np.asarray(2 * np.where(np.isinf(df), special.ndtr(size), special.stdtr(df, size)))
+    return np.asarray(
+        2 * np.where(np.isinf(df), scipy.special.ndtr(size), scipy.special.stdtr(df, size))
+    )
 
 
 def t_quantile(q: float, df: Floats) -> Floats:
     """Quantile of t; infinite degrees of freedom are the normal."""
-    return np.asarray(np.where(np.isinf(df), special.ndtri(q), special.stdtrit(df, q)))
+    return np.asarray(np.where(np.isinf(df), scipy.special.ndtri(q), scipy.special.stdtrit(df, q)))
 
 
 def from_covariance(

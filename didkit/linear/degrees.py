@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from didkit.errors import InferenceError
 from didkit.linear.adjust import Kind, adjustment, along
@@ -194,7 +194,7 @@ def hotelling(estimates: ArrayLike, covariance: ArrayLike, df: float) -> Hotelli
         )
     z = d @ _root(V, "hotelling", "the covariance of the terms")
     statistic = float(rest / (df * q) * (z @ z))
-    return Hotelling(statistic, q, rest, float(special.fdtrc(q, rest, statistic)))
+    return Hotelling(statistic, q, rest, float(scipy.special.fdtrc(q, rest, statistic)))
 
 
 def _quadratic(normal: Normal, R: ArrayLike, kind: Kind) -> tuple[Floats, Floats]:

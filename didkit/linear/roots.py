@@ -7,8 +7,8 @@ such roots differ by a rotation, and no result here depends on which one is used
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 __all__ = ["COLLINEAR", "Dependence", "dependence", "inverse_root"]
 
@@ -56,7 +56,9 @@ def inverse_root(A: NDArray[np.float64]) -> NDArray[np.float64] | None:
         return None
     if np.min(np.diagonal(L)) ** 2 < COLLINEAR:
         return None
-    return np.asarray(scale[:, None] * solve_triangular(L, np.eye(len(A)), lower=True).T)
+    return np.asarray(
+        scale[:, None] * scipy.linalg.solve_triangular(L, np.eye(len(A)), lower=True).T
+    )
 
 
 def dependence(A: NDArray[np.float64]) -> list[Dependence]:

@@ -647,9 +647,9 @@ class Panel:
             metrics={key: (self if key in self.metrics else other).metrics[key] for key in cells},
             cells=cells,
             sources=sources,
-            log=pd.concat([self._log, other._log], ignore_index=True).drop_duplicates(
-                ignore_index=True
-            ),
+            log=self._log
+            if self._log.equals(other._log)
+            else pd.concat([self._log, other._log], ignore_index=True),
             identity=self.identity,
         )
 

@@ -105,10 +105,27 @@ class Estimate:
         if self._attached is not None or self._bare:
             return self._attached
         if "recommended" not in self._memory:
-            made = self.infer()._attached
-            assert made is not None
-            self._memory["recommended"] = made
+            self._memory["recommended"] = self.infer().attached
         return self._memory["recommended"]
+
+    @property
+    def attached(self) -> Uncertainty:
+        """How sure, for those who cannot go on without.
+
+        Raises
+        ------
+        InferenceError
+            If the estimate was asked to stay bare: ``infer(None)``.
+        """
+        sure = self.uncertainty
+        if sure is None:
+            raise InferenceError(
+                needed="an estimate with an inference",
+                found="one without: infer(None)",
+                where=f"{type(self.estimator).__name__} of {self.metric.name!r}",
+                todo="call .infer() or .infer(ClusterRobust('CR2'))",
+            )
+        return sure
 
     @property
     def covariance(self) -> pd.DataFrame:
@@ -338,8 +355,7 @@ class Estimate:
                 )
             advice = hooks.recommend(self)
             made: Estimate = advice.inference.attach(self, level=level)
-            sure = made._attached
-            assert sure is not None
+            sure = made.attached
             told = replace(sure, notes=(*advice.notes, *sure.notes))
             return replace(made, _attached=told)
         return inference.attach(self, level=level)
