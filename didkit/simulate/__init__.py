@@ -1,17 +1,13 @@
 """Panels with a known answer: the synthetic evaluation, its process and its published files."""
 
-from didkit.simulate.evaluation import (
-    EvaluationProcess,
-    MetricProcess,
-    SyntheticEvaluation,
-    draw,
-)
+from didkit.simulate.evaluation import SyntheticEvaluation, draw
 from didkit.simulate.packaged_evaluation import (
     PACKAGED_SEED,
     PackagedEvaluation,
     load_evaluation,
 )
 from didkit.simulate.panels import evaluation_design, evaluation_neighbours, evaluation_panel
+from didkit.simulate.process import EvaluationProcess, MetricProcess
 from didkit.simulate.publish import write_published
 
 __all__ = [

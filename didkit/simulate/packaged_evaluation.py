@@ -12,8 +12,9 @@ from types import MappingProxyType
 from didkit.design import Design, Neighbours
 from didkit.panel import Panel
 from didkit.read import read_dfe, read_neighbours
-from didkit.simulate.evaluation import EvaluationProcess, SyntheticEvaluation, draw
+from didkit.simulate.evaluation import SyntheticEvaluation, draw
 from didkit.simulate.panels import RELEASE, evaluation_design
+from didkit.simulate.process import EvaluationProcess
 from didkit.simulate.publish import write_published
 
 __all__ = ["PACKAGED_SEED", "PackagedEvaluation", "load_evaluation"]

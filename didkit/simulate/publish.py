@@ -20,7 +20,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.simulate.evaluation import METRICS, SyntheticEvaluation
+from didkit.simulate.evaluation import SyntheticEvaluation
+from didkit.simulate.process import METRICS
 
 __all__ = ["write_published"]
 
