@@ -1,0 +1,176 @@
+"""Dots: the estimate without each unit in turn, and under starts that never were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from didkit.check.terms import main_term
+from didkit.plot.style import (
+    FAINT,
+    GREY,
+    INK,
+    PILOT,
+    SMALL,
+    TEXT,
+    canvas,
+    finish,
+    period_ticks,
+    rows,
+)
+from didkit.plot.words import inside, signed
+from didkit.results import Finding
+
+__all__ = ["leave_one_out", "placebo_start"]
+
+_MOST_ROWS = 30
+_HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+
+
+def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
+    """Draw the estimate without each unit in turn, smallest at the bottom.
+
+    Parameters
+    ----------
+    finding : Finding
+        Of `LeaveOneOut`.
+    ax : Axes, optional
+        Where to draw; by default a new figure, as tall as its rows need.
+
+    Returns
+    -------
+    Axes
+        ``ax.data``: one row a unit, from the smallest estimate to the largest, ``left_out, name,
+        arm, estimate, shift, shown``. With more than 30 units the 15 smallest and the 15 largest
+        are shown.
+
+    Examples
+    --------
+    >>> from didkit.check import LeaveOneOut
+    >>> from didkit.estimate import DiD
+    >>> from didkit.simulate import EvaluationProcess, draw, evaluation_design
+    >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
+    >>> finding = DiD().fit(design, "cla").infer(None).check(LeaveOneOut())
+    >>> leave_one_out(finding).data["estimate"].is_monotonic_increasing
+    True
+    """
+    estimate = finding.estimate
+    table = finding.table[finding.table["term"] == main_term(estimate)]
+    data = table[table["estimate"].notna()].sort_values("estimate", kind="stable")
+    data = data[["left_out", "name", "arm", "estimate", "shift"]].reset_index(drop=True)
+    place = np.arange(len(data))
+    half = _MOST_ROWS // 2
+    many = len(data) > _MOST_ROWS
+    data["shown"] = (place < half) | (place >= len(data) - half) if many else True
+    shown = data[data["shown"]].reset_index(drop=True)
+    ax = canvas(ax, height=max(2.8, 1.6 + 0.26 * len(shown)))
+    full = finding.facts["full"]
+    height = np.arange(len(shown))
+    ax.axvline(0, color=GREY, linewidth=0.9, zorder=1)
+    ax.axvline(full, color=PILOT, linewidth=1.4, zorder=1)
+    ax.hlines(height, full, shown["estimate"], color=FAINT, linewidth=2, zorder=2)
+    ax.plot(shown["estimate"], height, "o", color=PILOT, markersize=7, zorder=3)
+    ax.set_yticks(height, [f"without {_short(name)}" for name in shown["name"]])
+    ax.set_ylim(-0.7, len(shown) - 0.1)
+    ax.annotate(
+        f"all: {signed(full)}",
+        (full, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -1),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=SMALL,
+        color=PILOT,
+        bbox=_HALO,
+    )
+    low, high = finding.facts["lowest"], finding.facts["highest"]
+    ends = f"{signed(low)} to {signed(high)}"
+    sign = "; one authority decides the sign" if low < 0 < high else ""
+    ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
+    return finish(
+        ax,
+        f"Without one unit at a time, the change in {inside(estimate.metric.label)} runs "
+        f"from {ends}{sign}",
+        data,
+        foot=f"{len(data) - len(shown)} units between are not shown." if many else "",
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else f"{name[:27]}…"
+
+
+def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
+    """Draw the estimates under starts that never were, beside the actual one.
+
+    Parameters
+    ----------
+    finding : Finding
+        Of `PlaceboStart`.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        ``ax.data``: one row a start, ``start, kind`` (placebo or actual), ``estimate, conf_low,
+        conf_high``, in the metric's unit.
+
+    Examples
+    --------
+    >>> from didkit.check import PlaceboStart
+    >>> from didkit.estimate import DiD
+    >>> from didkit.simulate import EvaluationProcess, draw, evaluation_design
+    >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
+    >>> finding = DiD().fit(design, "cla").infer(None).check(PlaceboStart())
+    >>> placebo_start(finding).data["kind"].tolist()
+    ['placebo', 'placebo', 'placebo', 'placebo', 'actual']
+    """
+    estimate = finding.estimate
+    own = estimate.tidy()
+    own = own[own["term"] == main_term(estimate)]
+    numbers = ["estimate", "conf_low", "conf_high"]
+    starts = sorted(set(estimate.design.starts.values()), key=estimate.design.periods.index)
+    real = starts[0] if len(starts) == 1 else f"{starts[0]} on"
+    data = pd.concat(
+        [
+            finding.table.assign(kind="placebo")[["start", "kind", *numbers]],
+            own.assign(start=real, kind="actual")[["start", "kind", *numbers]],
+        ],
+        ignore_index=True,
+    )
+    ax = canvas(ax, height=3.9)
+    ax.axhline(0, color=INK, linewidth=0.9, zorder=1)
+    for x, row in enumerate(rows(data)):
+        colour = PILOT if row.kind == "actual" else GREY
+        if np.isfinite(row.conf_low) and np.isfinite(row.conf_high):
+            ax.plot([x, x], [row.conf_low, row.conf_high], color=colour, linewidth=2, zorder=2)
+        ax.plot(x, row.estimate, "o", color=colour, markersize=8, zorder=3)
+        ax.annotate(
+            signed(row.estimate),
+            (x, row.estimate),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=TEXT,
+            color=colour,
+            bbox=_HALO,
+        )
+    ax.margins(y=0.18)
+    ax.set_xlim(-0.5, len(data) - 0.35)
+    labels = [
+        f"{start}\n{'actual' if kind == 'actual' else 'never was'}"
+        for start, kind in zip(data["start"], data["kind"], strict=True)
+    ]
+    period_ticks(ax, list(range(len(data))), labels)
+    ax.set_xlabel("Start")
+    largest, actual = finding.facts["largest"], finding.facts["actual"]
+    return finish(
+        ax,
+        f"With a start that never was, the largest change in {inside(estimate.metric.label)} is "
+        f"{signed(largest)}; the actual one is {signed(actual)}",
+        data,
+        ylabel=f"Change, {estimate.metric.unit or 'units of the metric'}",
+    )

@@ -1,0 +1,129 @@
+"""The gap picture, which asks how much of the difference was there before."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from didkit.errors import EstimationError
+from didkit.plot.paths import levels
+from didkit.plot.style import (
+    COMPARATOR,
+    INK,
+    PILOT,
+    TEXT,
+    EndLabel,
+    canvas,
+    end_labels,
+    finish,
+    rows,
+)
+from didkit.plot.words import axis_label, difference, inside, signed, subject
+from didkit.results import Estimate, tables
+
+__all__ = ["gap"]
+
+_AFTER = 1.3  # where the second window stands: labels need room on both sides
+
+
+def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
+    """Draw the gap before the start beside the gap after it.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Of `Gap()`.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        ``ax.data``: two rows, ``when, pilots, comparators, gap``, in the metric's unit.
+
+    Raises
+    ------
+    EstimationError
+        If the estimate has no gap before and after.
+
+    Examples
+    --------
+    >>> from didkit.estimate import Gap
+    >>> from didkit.simulate import EvaluationProcess, draw, evaluation_design
+    >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
+    >>> gap(Gap().fit(design, "cla")).data["when"].tolist()
+    ['before', 'after']
+    """
+    found = dict(zip(estimate.terms["term"], estimate.values.tolist(), strict=True))
+    if not {"gap_before", "gap_after"} <= set(found):
+        raise EstimationError(
+            needed="an estimate of the gap before and after: Gap()",
+            found=repr(estimate.estimator),
+            where="the gap picture",
+            todo="draw Gap().fit(design, metric)",
+        )
+    ax = canvas(ax, width=6.4, height=4.1)
+    means = levels(estimate)
+    data = pd.DataFrame(
+        {
+            "when": ["before", "after"],
+            "pilots": [means.pilots_before, means.pilots_after],
+            "comparators": [means.comparators_before, means.comparators_after],
+            "gap": [found["gap_before"], found["gap_after"]],
+        }
+    )
+    values = data[["pilots", "comparators"]].to_numpy()
+    pad = 0.22 * (float(values.max() - values.min()) or 1.0)
+    ax.set_ylim(values.min() - pad, values.max() + pad)
+    ax.set_xlim(-0.62, _AFTER + 0.8)
+    for x, row in zip((0.0, _AFTER), rows(data), strict=True):
+        ax.plot([x, x], [row.pilots, row.comparators], color=INK, linewidth=2.2, zorder=2)
+        ax.plot(x, row.comparators, "o", color=COMPARATOR, markersize=11, zorder=3)
+        ax.plot(x, row.pilots, "o", color=PILOT, markersize=11, zorder=3)
+        end_labels(
+            ax,
+            x,
+            [
+                EndLabel(f"Comparators {tables.number(row.comparators)}", row.comparators,
+                         COMPARATOR),
+                EndLabel(f"Pilots {tables.number(row.pilots)}", row.pilots, PILOT),
+            ],
+        )  # fmt: skip
+        ax.annotate(
+            f"gap {signed(row.gap)}",
+            (x, (row.pilots + row.comparators) / 2),
+            xytext=(-9, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=TEXT + 1,
+            weight="bold",
+            color=INK,
+        )
+    ax.axvline(_AFTER * 0.59, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.set_xticks([0, _AFTER], [_when(estimate, "before"), _when(estimate, "after")])
+    return finish(ax, _title(estimate, found), data, ylabel=axis_label(estimate.metric))
+
+
+def _when(estimate: Estimate, phase: str) -> str:
+    """Label a window with its periods, where all pilots share it."""
+    sample = estimate.sample
+    start = sample.starts[0]
+    if len(sample.starts) > 1:
+        return f"{phase} each pilot's start"
+    window = sample.periods[:start] if phase == "before" else sample.periods[start:]
+    span = window[0] if len(window) == 1 else f"{window[0]} to {window[-1]}"
+    return f"{phase} the start\n({span})"
+
+
+def _title(estimate: Estimate, found: dict[str, float]) -> str:
+    """Say how large the gap was before and after."""
+    metric, before, after = estimate.metric, found["gap_before"], found["gap_after"]
+    later = difference(metric, after)
+    if metric.kind in ("rate", "count"):
+        title = f"Pilots had {difference(metric, before)} {subject(metric)} before the start"
+        return f"{title}, and {later} after"
+    return (
+        f"Pilots were {difference(metric, before)} on {inside(metric.label)} before the start, "
+        f"and {later} after ({metric.unit or 'units of the metric'})"
+    )

@@ -1,0 +1,297 @@
+"""Plain sentences with numbers: what was compared, what was there before, what changed, how sure.
+
+The words never say "no effect", "significant" or "passed". Where the interval holds zero they say
+that there is no evidence of a change, with the smallest change that could have been found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from didkit.panel import Metric
+from didkit.results import tables
+
+if TYPE_CHECKING:
+    from didkit.report.evaluation import Evaluation, MetricResult
+
+__all__ = ["compared", "sentences", "short"]
+
+_SMALL = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def compared(evaluation: Evaluation) -> str:
+    """Say in one sentence who was compared with whom, and when."""
+    design = evaluation.design
+    starts = sorted(set(design.starts.values()), key=design.periods.index)
+    when = f"in {starts[0]}" if len(starts) == 1 else f"between {starts[0]} and {starts[-1]}"
+    chosen = {
+        "random": "at random",
+        "latest_value": "for their latest value",
+        "average": "for their level over several years",
+        "bid": "by their own bid",
+        "unknown": "in a way that nobody has recorded",
+    }[design.selection]
+    return (
+        f"{_count(len(design.pilots)).capitalize()} pilots that started {when} are compared with "
+        f"{_count(len(design.comparators))} comparators, {design.periods[0]} to "
+        f"{design.periods[-1]}: {design.against.describe()}. The pilots were chosen {chosen}."
+    )
+
+
+def short(evaluation: Evaluation, metric: str) -> str:
+    """Say one metric in one line: the gap before, the gap after, the change, what was findable."""
+    result = evaluation[metric]
+    gaps = _gaps(result)
+    row = result.did.tidy().iloc[0]
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    finding = result.findings.get("DetectableEffect")
+    holds = "no evidence of a change" if low <= 0 <= high else "changed"
+    if np.isnan(low) or np.isnan(high):
+        holds, interval = "no interval exists", ""
+    else:
+        interval = f" ({_signed(low)} to {_signed(high)})"
+    least = (
+        f"; smallest change that could have been found: "
+        f"{tables.number(finding.facts['detectable'])}"
+        if finding
+        else ""
+    )
+    truth = evaluation.truth.get(metric)
+    known = "" if truth is None else f"; true effect: {tables.number(truth)}"
+    return (
+        f"{result.metric.label}: {_more(result.metric, gaps['gap_before'])} before, "
+        f"{_more(result.metric, gaps['gap_after'])} after; change "
+        f"{_signed(float(row['estimate']))}{interval}: {holds}{least}{known}."
+    )
+
+
+def _gaps(result: MetricResult) -> dict[str, float]:
+    return dict(zip(result.gap.terms["term"], result.gap.values.tolist(), strict=True))
+
+
+def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
+    """Return the sentences of one metric under the questions that they answer, in order."""
+    result, level = evaluation[metric], evaluation.level
+    made = {
+        "There before": [_before(result), _throughout(result)],
+        "What changed": [_change(result, level), _truth(evaluation, metric)],
+        "What could have been found": [_detectable(result)],
+        "What would change our mind": [
+            _other_cells(result, level),
+            _left_out(result),
+            _placebos(result),
+            _pre_trends(result),
+        ],
+        "Pilots and comparators that rose": [_counted(evaluation, metric)],
+    }
+    joined = {question: " ".join(filter(None, found)) for question, found in made.items()}
+    return {question: text for question, text in joined.items() if text}
+
+
+# -- what was there before -----------------------------------------------------------------------
+
+
+def _before(result: MetricResult) -> str:
+    metric = result.metric
+    gaps = _gaps(result)
+    before, after = gaps["gap_before"], gaps["gap_after"]
+    what = f"{_inside(metric.label)} {metric.unit}" if metric.kind == "rate" else ""
+    if metric.kind in ("rate", "count"):
+        first = f"Before the start pilots had {_more(metric, before)} "
+        first += f"{what or _inside(metric.label)} than their comparators, afterwards "
+        first += _more(metric, after)
+    else:
+        first = (
+            f"Before the start pilots were {_more(metric, before)} than their comparators on "
+            f"{_inside(metric.label)} ({metric.unit or 'units of the metric'}), afterwards "
+            f"{_more(metric, after)}"
+        )
+    share = result.gap.facts["share_before"]
+    if np.isnan(share):
+        return f"{first}: the sign of the gap turned."
+    if share >= 1:
+        return f"{first}: all of the gap seen afterwards was there before."
+    return f"{first}: {share:.0%} of the gap seen afterwards was there before."
+
+
+def _throughout(result: MetricResult) -> str:
+    by_period = result.gap_by_period
+    if by_period is None:
+        return ""
+    values = by_period.values
+    n, below, above = len(values), int((values < 0).sum()), int((values > 0).sum())
+    down, up = _directions(result.metric)
+    word, k = (down, below) if below >= above else (up, above)
+    verb = "had" if result.metric.kind in ("rate", "count") else "were"
+    if k == n:
+        return f"They {verb} {word} throughout: in all {_count(n)} periods."
+    return f"They {verb} {word} in {_count(k)} of {_count(n)} periods."
+
+
+# -- what changed, and how sure ------------------------------------------------------------------
+
+
+def _change(result: MetricResult, level: float) -> str:
+    row, sure = result.did.tidy().iloc[0], result.did.uncertainty
+    unit = result.metric.unit
+    value, low, high = float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
+    size = f"{_signed(value)} {unit}".strip()
+    method = sure.method.split(",")[0] if sure is not None else "no inference"
+    p = f", p {_equals(float(row['p_value']))}" if np.isfinite(row["p_value"]) else ""
+    if np.isnan(low) or np.isnan(high):
+        return (
+            f"From the start on the gap changed by {size} ({method}{p}); no interval exists, and "
+            "the notes say why."
+        )
+    where = f"{level * 100:g}% interval {_signed(low)} to {_signed(high)}; {method}{p}"
+    if low <= 0 <= high:
+        return (
+            f"The gap moved by {size} ({where}): no evidence of a change beyond what authorities "
+            "show without a programme."
+        )
+    return f"From the start on the gap changed by {size} ({where})."
+
+
+def _truth(evaluation: Evaluation, metric: str) -> str:
+    if metric not in evaluation.truth:
+        return ""
+    truth = evaluation.truth[metric]
+    row = evaluation[metric].did.tidy().iloc[0]
+    size = "zero" if truth == 0 else _signed(truth)
+    if not np.isfinite(row["conf_low"] + row["conf_high"]):
+        return f"The true effect is {size}."
+    inside = row["conf_low"] <= truth <= row["conf_high"]
+    if inside:
+        return f"The true effect is {size}: the interval holds it."
+    return (
+        f"The true effect is {size}: the interval misses it, as "
+        f"{100 * (1 - evaluation.level):.3g}% of such intervals do by chance."
+    )
+
+
+def _detectable(result: MetricResult) -> str:
+    finding = result.findings.get("DetectableEffect")
+    if finding is None:
+        return ""
+    unit = result.metric.unit
+    return (
+        f"The smallest change this design could have found, with {finding.facts['power']:.0%} "
+        f"probability, is {tables.number(finding.facts['detectable'])} {unit} "
+        f"({finding.facts['percent']:.0f}% of the comparators' level); most smaller ones would "
+        "have been missed."
+    )
+
+
+def _counted(evaluation: Evaluation, metric: str) -> str:
+    """Count the pilots that rose, and the comparators beside them."""
+    table = evaluation.risers(metric)
+    arms = {arm: table.loc[table["arm"] == arm, "rose"] for arm in ("pilot", "comparator")}
+    pilots, others = arms["pilot"], arms["comparator"]
+    if pilots.empty:
+        return ""
+    kind = evaluation.design.panel.metric(evaluation.counted(metric)).kind
+    label = _inside(evaluation[metric].metric.label)
+    more = f"more {label}" if kind == "count" else f"a higher rate of {label}"
+    if kind not in ("count", "rate"):
+        more = f"a higher {label}"
+    first, last = evaluation.between
+    beside = f"; so had {int(others.sum())} of {len(others)} comparators" if len(others) else ""
+    both = len(pilots) < evaluation[metric].did.sample.n_pilots
+    return (
+        f"{_count(int(pilots.sum())).capitalize()} of {_count(len(pilots))} pilots"
+        f"{' with both numbers' if both else ''} had {more} in "
+        f"{last} than in {first}{beside}."
+    )
+
+
+# -- what would change our mind ------------------------------------------------------------------
+
+
+def _other_cells(result: MetricResult, level: float) -> str:
+    """Give the estimate on complete cells where it tells another story."""
+    other = result.did_complete
+    if other is None:
+        return ""
+    mine, theirs = result.did.tidy().iloc[0], other.tidy().iloc[0]
+    turned = mine["estimate"] * theirs["estimate"] < 0
+    alpha = 1 - level
+    crossed = (mine["p_value"] < alpha) != (theirs["p_value"] < alpha)
+    if not turned and not crossed:
+        return ""
+    p = float(theirs["p_value"])
+    says = f" (p {_equals(p)})" if np.isfinite(p) else ""
+    why = "the sign" if turned else f"which side of {tables.p_value(alpha)} p falls on"
+    return (
+        f"On the {int(theirs['n_pilots'])} pilots and {int(theirs['n_comparators'])} comparators "
+        f"observed in every period the change is {_signed(float(theirs['estimate']))}{says}: "
+        f"{why} hangs on which cells are used."
+    )
+
+
+def _left_out(result: MetricResult) -> str:
+    finding = result.findings.get("LeaveOneOut")
+    return finding.headline if finding is not None else ""
+
+
+def _placebos(result: MetricResult) -> str:
+    """Compare with starts that never were, and with pilots that never were."""
+    parts = []
+    start = result.findings.get("PlaceboStart")
+    if start is not None:
+        largest, actual = start.facts["largest"], start.facts["actual"]
+        than = "larger" if abs(largest) > abs(actual) else "smaller"
+        n = len(start.table)
+        parts.append(
+            f"With a start that never was ({_count(n)} earlier period{'' if n == 1 else 's'} "
+            f"tried) the largest change is {_signed(largest)}, {than} than the actual one."
+        )
+    pilots = result.findings.get("PlaceboPilots")
+    if pilots is not None:
+        parts.append(
+            f"Of {int(pilots.facts['draws']):,} sets of comparators taken as pilots, "
+            f"{pilots.facts['share_as_large']:.0%} moved at least as far."
+        )
+    return " ".join(parts)
+
+
+def _pre_trends(result: MetricResult) -> str:
+    finding = result.findings.get("PreTrends")
+    if finding is None:
+        return ""
+    return (
+        f"Before the start the gap moved by at most {tables.number(finding.facts['largest'])} "
+        f"from its last value (joint p {_equals(finding.facts['p_value'])}); that does not show "
+        "that trends would have stayed parallel."
+    )
+
+
+# -- small words ---------------------------------------------------------------------------------
+
+
+def _count(n: int) -> str:
+    return _SMALL[n] if 0 <= n < len(_SMALL) else f"{n:,}"
+
+
+def _directions(metric: Metric) -> tuple[str, str]:
+    return ("fewer", "more") if metric.kind in ("rate", "count") else ("lower", "higher")
+
+
+def _more(metric: Metric, value: float) -> str:
+    down, up = _directions(metric)
+    return f"{tables.number(abs(value))} {down if value < 0 else up}"
+
+
+def _signed(value: float) -> str:
+    text = tables.number(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def _inside(label: str) -> str:
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def _equals(p: float) -> str:
+    text = tables.p_value(p)
+    return text if text.startswith("<") else f"= {text}"

@@ -1,0 +1,96 @@
+"""The words have the signs of the numbers, and say neither too much nor too little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import design_of
+from report.places import make_design
+
+import didkit as dk
+from didkit.report import Evaluation, evaluate
+
+FORBIDDEN = ("no effect", "significant", "passed", "proves", "impact")
+
+
+def words_of(shift: float, **options: object) -> str:
+    made = evaluate(make_design(shift=shift), ["cla"], truth={"cla": shift})
+    return made.in_words("cla")
+
+
+def test_no_evidence_of_a_change_stands_beside_what_could_have_been_found(
+    evaluation: Evaluation,
+) -> None:
+    words = evaluation.in_words()
+    row = evaluation.to_frame().iloc[0]
+    assert row["conf_low"] < 0 < row["conf_high"]
+    number = dk.results.tables.number
+    assert "no evidence of a change beyond" in words
+    assert f"is {number(row['detectable'])} per 10,000 children" in words
+    assert (
+        f"Before the start pilots had {number(-row['gap_before'])} fewer children looked" in words
+    )
+    assert "They had fewer throughout: in all six periods." in words
+    assert "The true effect is zero: the interval holds it." in words
+
+
+@pytest.mark.parametrize(("shift", "sign"), [(-12.0, "−"), (12.0, "+")])
+def test_a_change_is_called_one_with_its_sign_and_interval(shift: float, sign: str) -> None:
+    words = words_of(shift)
+    assert f"From the start on the gap changed by {sign}1" in words
+    assert "95% interval" in words
+    assert "no evidence" not in words
+    assert f"The true effect is {sign}12.0: the interval holds it." in words
+
+
+@pytest.mark.parametrize("shift", [-12.0, 0.0, 12.0])
+def test_words_that_are_never_said(shift: float) -> None:
+    words = words_of(shift).lower()
+    assert not [word for word in FORBIDDEN if word in words]
+
+
+def test_the_share_that_was_there_before() -> None:
+    lower = evaluate(make_design(shift=-20.0), ["cla"]).in_words()
+    assert "% of the gap seen afterwards was there before" in lower
+    assert "all of the gap" not in lower
+    nearer = evaluate(make_design(shift=10.0), ["cla"]).in_words()
+    assert "all of the gap seen afterwards was there before" in nearer
+    turned = evaluate(make_design(shift=45.0), ["cla"]).in_words()
+    assert "the sign of the gap turned" in turned
+    assert "They had fewer in three of six periods." in turned
+
+
+def test_rising_pilots_are_counted_beside_rising_comparators() -> None:
+    words = evaluate(make_design(shift=40.0), ["cla"]).in_words()
+    assert (
+        "Four of four pilots had more children looked after in 2016 than in 2011; so had" in words
+    )
+    down = evaluate(make_design(shift=-40.0), ["cla"], between=(2012, 2016)).in_words()
+    assert "None of four pilots had more children looked after in 2016 than in 2012" in down
+
+
+def test_cells_that_turn_the_answer_are_told() -> None:
+    """One pilot with a hole carries the sign."""
+    y = np.random.default_rng(3).normal(100, 0.5, (14, 4))
+    y[0, 2:] -= 12
+    y[1:4, 2:] += 1.5
+    y[0, 0] = np.nan
+    made = evaluate(design_of(y, {0: 2, 1: 2, 2: 2, 3: 2}), ["m"])
+    assert made["m"].did.values[0] < 0
+    words = made.in_words()
+    assert "On the 3 pilots and 10 comparators observed in every period the change is +" in words
+    assert "the sign hangs on which cells are used" in words
+    assert "One authority decides the sign." in words
+
+
+def test_a_missed_truth_is_said_to_be_missed() -> None:
+    made = evaluate(make_design(shift=-12.0), ["cla"], truth={"cla": 0.0})
+    assert "The true effect is zero: the interval misses it, as 5% of" in made.in_words()
+
+
+def test_an_interval_without_limits_is_no_evidence() -> None:
+    y = np.random.default_rng(4).normal(100, 1, (5, 4))
+    made = evaluate(design_of(y, {0: 2}), ["m"])
+    row = made.to_frame().iloc[0]
+    assert np.isinf(row["conf_low"])
+    assert "no evidence of a change" in made.in_words()
