@@ -12,6 +12,7 @@ from didkit.check.terms import main_term
 from didkit.design import Rollout
 from didkit.errors import DesignError, InferenceError
 from didkit.inference.assignments import assignments
+from didkit.panel import Period
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["PlaceboPilots"]
@@ -46,6 +47,15 @@ class PlaceboPilots:
 
     draws: int = field(default=999, kw_only=True)
     seed: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if type(self.draws) is not int or self.draws < 19:
+            raise InferenceError(
+                needed="a whole number of draws, at least 19",
+                found=repr(self.draws),
+                where="PlaceboPilots(draws=)",
+                todo="999 is usual",
+            )
 
     def run(self, estimate: Estimate) -> Finding:
         """Estimate the main term under placebo pilots.
@@ -104,14 +114,22 @@ class PlaceboPilots:
     def _without_pilots(self, estimate: Estimate) -> Estimate:
         """Refit with comparators in the pilots' place and the pilots left out."""
         design, sample = estimate.design, estimate.sample
+        stratum = dict(zip(sample.units, sample.strata, strict=True))
         free = [unit for unit in sample.units if unit not in design.starts]
-        starts = list(design.starts.items())
-        stand_in = Rollout(
-            {free[i]: start for i, (_, start) in enumerate(starts)},
-        )
-        edited = design.reassign(stand_in)
-        for unit, _ in starts:
-            edited = edited.drop(unit)
+        stand_in: dict[object, Period] = {}
+        for pilot in (unit for unit in sample.units if unit in design.starts):
+            mine = [u for u in free if stratum[u] == stratum[pilot] and u not in stand_in]
+            if not mine:
+                raise InferenceError(
+                    needed="as many comparators as pilots in every stratum",
+                    found=f"too few in the stratum of {pilot!r}",
+                    where="PlaceboPilots",
+                    todo="use coarser strata, PlaceboStart() or LeaveOneOut()",
+                )
+            stand_in[mine[0]] = design.starts[pilot]
+        edited = design.reassign(Rollout(stand_in))
+        for pilot in design.starts:
+            edited = edited.drop(pilot)
         try:
             return estimate.refit(edited)
         except DesignError as error:

@@ -98,7 +98,7 @@ class Union(Against):
         return (
             "the statistical neighbours of any pilot"
             + (", other pilots among them" if self.include_pilots else ", without the pilots")
-            + (f" ({self.neighbours.release})" if self.neighbours.release else "")
+            + _from(self.neighbours)
         )
 
 
@@ -136,7 +136,7 @@ class PerPilot(Against):
         return (
             f"for each pilot the {self.aggregate} of its own statistical neighbours"
             + (", other pilots among them" if self.include_pilots else ", without the pilots")
-            + (f" ({self.neighbours.release})" if self.neighbours.release else "")
+            + _from(self.neighbours)
         )
 
 
@@ -250,6 +250,11 @@ def _check_aggregate(aggregate: object) -> None:
             where="the comparators",
             todo="choose one",
         )
+
+
+def _from(neighbours: Neighbours) -> str:
+    """Name the list, in words that can stand inside brackets or a sentence."""
+    return f"; list: {neighbours.release}" if neighbours.release else ""
 
 
 def _refuse_without_list(neighbours: Neighbours, pilots: Sequence[str]) -> None:

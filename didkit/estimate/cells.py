@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -12,31 +12,16 @@ from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few
-from didkit.estimate.two_groups import TwoGroups, two_groups
+from didkit.estimate.published import Published
+from didkit.estimate.two_groups import two_groups
 from didkit.estimate.two_way import two_way
 from didkit.estimate.windows import Windows
-from didkit.linear import Normal
-from didkit.results import Draws, Estimate, Estimator, Labels
+from didkit.results import Estimate, Estimator
 
 __all__ = ["CellsUsed", "change", "check_cells"]
 
 Floats = NDArray[np.float64]
 CellsUsed = Literal["observed", "complete"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """What either path publishes."""
-
-    values: Floats
-    weights: Floats | None
-    influence: Floats | None
-    normal: Normal | None
-    contrast: Floats | None
-    contributions: Floats | None
-    reassigned: Callable[[Labels], Draws] | None
-    n_pilots: NDArray[np.int64]
-    n_comparators: NDArray[np.int64]
 
 
 def check_cells(cells: str, where: str) -> None:
@@ -71,7 +56,7 @@ def change(
             np.asarray(sample.mask.all(axis=1)), "not observed in every period of the window"
         )
         made = windows(sample)
-        parts = _of(two_groups(sample, made))
+        parts = two_groups(sample, made)
         notes: tuple[str, ...] = ()
     elif sample.sets is not None:
         if sample.aggregate == "median":
@@ -87,29 +72,18 @@ def change(
         made = windows(sample)
         parts = _observed(sample, made)
         notes = _two_way_notes(sample, parts)
-    return Estimate(
-        estimator=estimator,
-        design=design,
-        sample=sample,
+    return parts.to_estimate(
+        estimator,
+        design,
+        sample,
         estimand=estimand,
-        terms=made.terms.assign(n_pilots=parts.n_pilots, n_comparators=parts.n_comparators),
-        values=parts.values,
-        weights=parts.weights,
-        influence=parts.influence,
-        normal=parts.normal,
-        contrast=parts.contrast,
-        contributions=parts.contributions,
-        reassigned=parts.reassigned,
+        terms=made.terms,
         reference=reference,
         notes=notes,
     )
 
 
-def _of(found: TwoGroups) -> _Parts:
-    return _Parts(**{name: getattr(found, name) for name in _Parts.__dataclass_fields__})
-
-
-def _observed(sample: Sample, windows: Windows) -> _Parts:
+def _observed(sample: Sample, windows: Windows) -> Published:
     """Two-way fixed effects; the long differences beside them, to look at."""
     fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
     try:
@@ -121,7 +95,7 @@ def _observed(sample: Sample, windows: Windows) -> _Parts:
     acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
     carries = (acts & sample.mask[:, None]).any(axis=2) & enough[:, None]
     balanced = bool(sample.mask.all()) and len(sample.starts) == 1
-    return _Parts(
+    return Published(
         values=fitted.values,
         weights=fitted.weights,
         influence=fitted.influence,
@@ -135,7 +109,7 @@ def _observed(sample: Sample, windows: Windows) -> _Parts:
     )
 
 
-def _two_way_notes(sample: Sample, parts: _Parts) -> tuple[str, ...]:
+def _two_way_notes(sample: Sample, parts: Published) -> tuple[str, ...]:
     """Say which units carry nothing, and how far staggered starts bend the weights."""
     notes = []
     alone = sample.mask.sum(axis=1) == 1
@@ -155,7 +129,7 @@ def _two_way_notes(sample: Sample, parts: _Parts) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[_Parts, tuple[str, ...]]:
+def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, tuple[str, ...]]:
     """Two-way fixed effects within each pilot's set, then the mean over pilots."""
     k = len(windows.terms)
     at = np.flatnonzero(sample.pilot)
@@ -168,9 +142,11 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[_Parts, tup
         share[j] = 1.0
         alone = np.zeros(len(sample.units), dtype=bool)
         alone[j] = True
-        acts = windows.acts[sample.cohort[j]] & sample.mask[j]
+        # a cell of the pilot in a period without any of its comparators carries nothing
+        seen = sample.mask[j] & sample.mask[(share > 0) & ~alone].any(axis=0)
+        acts = windows.acts[sample.cohort[j]] & seen
         after = acts.any(axis=1)
-        base = sample.mask[j] & ~windows.acts[sample.cohort[j]].any(axis=0)
+        base = seen & ~windows.acts[sample.cohort[j]].any(axis=0)
         there = after & bool(base.any())
         if not there.all():
             lost.append(sample.units[j])
@@ -199,14 +175,9 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[_Parts, tup
     weights = total / count[:, None, None]
     notes = (f"{first_few(lost)} pilots lack cells that a term needs",) if lost else ()
     return (
-        _Parts(
+        Published(
             values=np.einsum("mjt,jt->m", weights, np.where(sample.mask, sample.y, 0.0)),
             weights=weights,
-            influence=None,
-            normal=None,
-            contrast=None,
-            contributions=None,
-            reassigned=None,
             n_pilots=count,
             n_comparators=served.sum(axis=0),
         ),

@@ -36,8 +36,9 @@ class Gap:
     A unit's number is the mean of its cells with a value in the window; an arm's is the plain mean
     over its units, so each authority counts once. With staggered starts a comparator's windows
     are those of each start in turn, averaged with the shares of the pilots. ``facts`` (and
-    ``glance()``) hold ``share_before`` = gap_before / gap_after: NaN, with a note, where the two
-    do not have the same sign.
+    ``glance()``) hold the arms' levels (``pilots_before, comparators_before, pilots_after,
+    comparators_after``) and ``share_before`` = gap_before / gap_after: NaN, with a note, where the
+    two do not have the same sign.
 
     References
     ----------
@@ -89,22 +90,16 @@ class Gap:
         facts: dict[str, float] = {}
         notes: tuple[str, ...] = ()
         if self.by == "window":
-            facts, notes = _share(found.values)
-        return Estimate(
-            estimator=self,
-            design=design,
-            sample=sample,
+            shared, notes = _share(found.values)
+            facts = {**_levels(sample, found.values), **shared}
+        return found.to_estimate(
+            self,
+            design,
+            sample,
             estimand=f"difference in level of {sample.metric.label.lower()} "
             f"({sample.metric.unit or 'units of the metric'}), pilots less comparators; "
             "each authority counts once; not an effect",
-            terms=windows.terms.assign(n_pilots=found.n_pilots, n_comparators=found.n_comparators),
-            values=found.values,
-            weights=found.weights,
-            influence=found.influence,
-            normal=found.normal,
-            contrast=found.contrast,
-            contributions=found.contributions,
-            reassigned=found.reassigned,
+            terms=windows.terms,
             facts=facts,
             notes=notes,
         )
@@ -119,6 +114,18 @@ def _share(values: np.ndarray) -> tuple[dict[str, float], tuple[str, ...]]:
         {"share_before": float("nan")},
         ("no share of the gap pre-existed: the gaps before and after differ in sign",),
     )
+
+
+def _levels(sample: Sample, values: np.ndarray) -> dict[str, float]:
+    """Means of the arms in both windows; comparators' are those of the pilots less the gap."""
+    own, treated = sample.y[sample.pilot], sample.treated[sample.pilot]
+    made: dict[str, float] = {}
+    for when, window, gap in (("before", ~treated, values[0]), ("after", treated, values[1])):
+        cells = np.where(window, own, np.nan)
+        carried = np.isfinite(cells).any(axis=1)
+        mean = float(np.nanmean(cells[carried], axis=1).mean())
+        made |= {f"pilots_{when}": mean, f"comparators_{when}": mean - float(gap)}
+    return made
 
 
 def _by_window(sample: Sample) -> Windows:

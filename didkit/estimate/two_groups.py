@@ -10,39 +10,22 @@ test see all there is to see.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Sample
 from didkit.errors import EstimationError
+from didkit.estimate.published import Published
 from didkit.estimate.windows import Windows
 from didkit.linear import Normal
 from didkit.results import Draws, Labels
 
-__all__ = ["TwoGroups", "two_groups"]
+__all__ = ["two_groups"]
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class TwoGroups:
-    """What a comparison of two groups publishes; see `Estimate` for the shapes."""
-
-    values: Floats
-    weights: Floats | None
-    influence: Floats | None
-    normal: Normal | None
-    contrast: Floats | None
-    contributions: Floats | None
-    reassigned: Callable[[Labels], Draws] | None
-    n_pilots: NDArray[np.int64]
-    n_comparators: NDArray[np.int64]
-
-
-def two_groups(sample: Sample, windows: Windows) -> TwoGroups:
+def two_groups(sample: Sample, windows: Windows) -> Published:
     """Compare pilots with comparators on one number a unit.
 
     Parameters
@@ -54,7 +37,7 @@ def two_groups(sample: Sample, windows: Windows) -> TwoGroups:
 
     Returns
     -------
-    TwoGroups
+    Published
         With sets only values and weights (median: values): a comparator's number then enters
         several differences, and the spread between sets is not noise.
 
@@ -143,7 +126,7 @@ def _require(there: NDArray[np.bool_], sample: Sample, windows: Windows, arm: st
         )
 
 
-def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> TwoGroups:
+def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> Published:
     """Compare with one pool: the mean of the pilots less the mean of the comparators."""
     pilot = sample.pilot
     own = _own(numbers, sample)
@@ -168,7 +151,7 @@ def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> T
     cell = np.where(pilot[:, None, None], own_cells, _averaged(cells, shares))
     weights = np.where(used[:, :, None], share[:, :, None] * cell, 0.0)
     normal, contrast = _normal(sample, windows, filled, used)
-    return TwoGroups(
+    return Published(
         values=mean1 - mean0,
         weights=weights.transpose(1, 0, 2),
         influence=np.where(used, share * (filled - centre), 0.0),
@@ -212,7 +195,7 @@ def _normal(
 
 def _mean_sets(
     sample: Sample, sets: Floats, windows: Windows, cells: Floats, numbers: Floats
-) -> TwoGroups:
+) -> Published:
     """Compare each pilot with the weighted mean of its set, then average over pilots."""
     at = np.flatnonzero(sample.pilot)
     k, n_periods = cells.shape[2:]
@@ -238,20 +221,15 @@ def _mean_sets(
     n1 = there.sum(axis=0)
     values = np.where(there, differences, 0.0).sum(axis=0) / n1
     served = np.asarray((sets > 0).any(axis=0))[:, None] & np.isfinite(numbers).any(axis=1)
-    return TwoGroups(
+    return Published(
         values=values,
         weights=weights.sum(axis=0) / n1[:, None, None],
-        influence=None,
-        normal=None,
-        contrast=None,
-        contributions=None,
-        reassigned=None,
         n_pilots=n1,
         n_comparators=np.where(windows.compared, served.sum(axis=0), 0),
     )
 
 
-def _median_sets(sample: Sample, sets: Floats, windows: Windows) -> TwoGroups:
+def _median_sets(sample: Sample, sets: Floats, windows: Windows) -> Published:
     """Compare each pilot with the median path of its set; not linear in the outcome."""
     at = np.flatnonzero(sample.pilot)
     k = len(windows.terms)
@@ -269,14 +247,8 @@ def _median_sets(sample: Sample, sets: Floats, windows: Windows) -> TwoGroups:
     _require(there, sample, windows, "pilot")
     n1 = there.sum(axis=0)
     served = (sets > 0).any(axis=0).sum()
-    return TwoGroups(
+    return Published(
         values=np.where(there, differences, 0.0).sum(axis=0) / n1,
-        weights=None,
-        influence=None,
-        normal=None,
-        contrast=None,
-        contributions=None,
-        reassigned=None,
         n_pilots=n1,
         n_comparators=np.where(windows.compared, served, 0),
     )

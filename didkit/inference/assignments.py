@@ -54,7 +54,7 @@ def assignments(sample: Sample, *, draws: int, seed: int) -> Assignments:
     held = [sample.cohort[members][sample.cohort[members] >= 0] for members in strata]
     total = math.prod(_ways(len(m), h) for m, h in zip(strata, held, strict=True))
     mirrored = len(sample.starts) == 1 and all(
-        len(h) * 2 == len(m) for m, h in zip(strata, held, strict=True) if len(h)
+        len(h) * 2 == len(m) for m, h in zip(strata, held, strict=True)
     )
     parts = [(m, h) for m, h in zip(strata, held, strict=True) if len(h)]
     if total <= draws:

@@ -85,7 +85,7 @@ class ClusterRobust:
     def __post_init__(self) -> None:
         for given, known, name in (
             (self.kind, _DEFAULT_DF, "kind"),
-            (self.df or self.df_used, _DF_WORDS, "df"),
+            (self.df, (*_DF_WORDS, None), "df"),
             (self.factor, _FACTOR_WORDS, "factor"),
         ):
             if given not in known:

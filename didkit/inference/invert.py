@@ -57,7 +57,7 @@ def invert(
     """
     test = _Test(drawn, actual, term, studentised, exact)
     p_value = float(test.p(np.zeros(1))[0])
-    alpha = 1 - level
+    alpha = round(1 - level, 12)  # 1 − 0.9 is less than 0.1 in binary
     if least_p > alpha:
         why = f"no effect can be rejected at level {level:g}: the least p attainable is"
         return Inverted(p_value, -np.inf, np.inf, (f"{why} {least_p:.3f}",))

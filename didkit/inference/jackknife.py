@@ -89,7 +89,5 @@ class Jackknife:
                 where=repr(self),
                 todo="widen the set that depends on it, or use another inference",
             ) from error
-        place = {term: m for m, term in enumerate(refitted.terms["term"])}
-        if any(term not in place for term in estimate.terms["term"]):
-            return np.full(estimate.n_terms, np.nan)
-        return refitted.values[[place[term] for term in estimate.terms["term"]]]
+        found = dict(zip(refitted.terms["term"], refitted.values, strict=True))
+        return np.array([found.get(term, np.nan) for term in estimate.terms["term"]])

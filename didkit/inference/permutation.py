@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
 from didkit.inference.assignments import Assignments, assignments
-from didkit.inference.invert import invert
+from didkit.inference.invert import TIES, invert
 from didkit.results import Draws, Estimate, JointTest, Uncertainty
 
 __all__ = ["Permutation"]
@@ -112,8 +112,8 @@ class Permutation:
             made["statistic"][m] = actual.b[0, m]
             null[:, m] = drawn.b[:, m]
             if studentised[m]:
-                made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
-                with np.errstate(divide="ignore", invalid="ignore"):
+                with np.errstate(divide="ignore", invalid="ignore"):  # outcomes all alike
+                    made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
                     null[:, m] /= np.sqrt(drawn.v0[:, m]) * scale
         p = made["p_value"]
         facts: dict[str, object] = {
@@ -193,17 +193,11 @@ class Permutation:
         InferenceError
             As for `attach`, or if a term has no permutation distribution.
         """
-        chosen, drawn, actual = self._draw(estimate)
+        held = estimate.uncertainty
+        if held is None or held.inference != self or held.null is None:
+            held = self.attach(estimate).attached
         at = [list(estimate.terms["term"]).index(term) for term in terms]
-        n1 = estimate.terms["n_pilots"].to_numpy()[at]
-        by_t = self.statistic == "t" and bool((n1 > 1).all())
-
-        def vectors(draws: Draws) -> Floats:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                scale = np.sqrt(draws.v0[:, at]) if by_t else 1.0
-                return np.asarray(draws.b[:, at] / scale)
-
-        null, mine = vectors(drawn), vectors(actual)
+        null, mine = np.asarray(held.null)[:, at], held.statistic[at]
         whole = np.isfinite(null).all(axis=1)
         if not np.isfinite(mine).all() or whole.sum() < len(at) + 1:
             raise InferenceError(
@@ -213,9 +207,10 @@ class Permutation:
                 todo="test fewer terms together",
             )
         spread = np.cov(null[whole], rowvar=False).reshape(len(at), len(at))
-        size = np.einsum("bi,ij,bj->b", null, np.linalg.pinv(spread, hermitian=True), null)
-        own = float(np.einsum("bi,ij,bj->b", mine, np.linalg.pinv(spread, hermitian=True), mine)[0])
-        count = int((~(size < own * (1 - 1e-9))).sum())
+        inverse = np.linalg.pinv(spread, hermitian=True)
+        size = np.einsum("bi,ij,bj->b", null, inverse, null)
+        own = float(mine @ inverse @ mine)
+        count = int((~(size < own * (1 - TIES))).sum())
         n = len(size)
-        p = count / n if chosen.exact else (1 + count) / (1 + n)
+        p = count / n if held.facts["exact"] else (1 + count) / (1 + n)
         return JointTest(terms, own, p, f"joint permutation of {len(at)} terms")

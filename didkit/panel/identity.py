@@ -6,7 +6,9 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from didkit.errors import PanelError, first_few
 
@@ -24,7 +26,7 @@ def unit_id(raw: object) -> str:
     return str(raw).strip()
 
 
-def unit_ids(raw: Iterable[object], *, identity: Identity, where: str) -> list[str]:
+def unit_ids(raw: Iterable[Any], *, identity: Identity, where: str) -> list[str]:
     """Write ids as text and refuse what cannot identify a unit.
 
     Raises
@@ -40,7 +42,7 @@ def unit_ids(raw: Iterable[object], *, identity: Identity, where: str) -> list[s
             where=where,
             todo="choose one",
         )
-    ids = ["" if one is None or one != one else unit_id(one) for one in raw]
+    ids = ["" if pd.isna(one) else unit_id(one) for one in raw]
     if "" in ids:
         raise PanelError(
             needed="an id in every row",

@@ -734,7 +734,7 @@ def _check_cells(
     with np.errstate(invalid="ignore"):
         slack = 1e-9 * (1 + np.abs(cells.value))
         outside = (cells.value < cells.lower - slack) | (cells.value > cells.upper + slack)
-        crossed = cells.lower > cells.upper + slack
+        crossed = cells.lower > cells.upper + 1e-9 * (1 + np.abs(cells.upper))
         refuse(outside, "values inside their bounds", "mend lower= and upper=")
         refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")
 

@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.errors import EstimationError
-from didkit.plot.paths import levels
 from didkit.plot.style import (
     COMPARATOR,
     INK,
@@ -63,12 +62,12 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             todo="draw Gap().fit(design, metric)",
         )
     ax = canvas(ax, width=6.4, height=4.1)
-    means = levels(estimate)
+    means = estimate.facts
     data = pd.DataFrame(
         {
             "when": ["before", "after"],
-            "pilots": [means.pilots_before, means.pilots_after],
-            "comparators": [means.comparators_before, means.comparators_after],
+            "pilots": [means["pilots_before"], means["pilots_after"]],
+            "comparators": [means["comparators_before"], means["comparators_after"]],
             "gap": [found["gap_before"], found["gap_after"]],
         }
     )

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Sample
-from didkit.results import Estimate
 
-__all__ = ["Levels", "Paths", "counterfactual", "levels", "paths"]
+__all__ = ["Paths", "counterfactual", "paths"]
 
 Floats = NDArray[np.float64]
 
@@ -107,31 +106,3 @@ def counterfactual(sample: Sample, found: Paths, change: float) -> Floats:
     path = _mean(np.where(cells, made + shift, np.where(treated, np.nan, made)))
     path[: max(min(sample.starts) - 1, 0)] = np.nan
     return path
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Means of the two arms in the windows before and after the start."""
-
-    pilots_before: float
-    comparators_before: float
-    pilots_after: float
-    comparators_after: float
-
-
-def levels(estimate: Estimate) -> Levels:
-    """Means behind ``gap_before`` and ``gap_after`` of a `Gap`.
-
-    Pilots' are the plain means over pilots of their own means in the window; comparators' are
-    those less the gap, so that the two always add up.
-    """
-    sample = estimate.sample
-    own, treated = sample.y[sample.pilot], sample.treated[sample.pilot]
-    gaps = dict(zip(estimate.terms["term"], estimate.values.tolist(), strict=True))
-
-    def mean(window: NDArray[np.bool_]) -> float:
-        by_pilot = _mean(np.where(window, own, np.nan).T)
-        return float(np.nanmean(by_pilot)) if np.isfinite(by_pilot).any() else float("nan")
-
-    before, after = mean(~treated), mean(treated)
-    return Levels(before, before - gaps["gap_before"], after, after - gaps["gap_after"])

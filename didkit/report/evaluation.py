@@ -176,7 +176,7 @@ class Evaluation:
         rows = []
         for name, result in self.results.items():
             gaps = dict(zip(result.gap.terms["term"], result.gap.values.astype(float), strict=True))
-            before, after = _pilot_means(result.gap)
+            levels = result.gap.facts
             change = result.did.tidy().iloc[0]
             facts = result.did.glance().iloc[0]
             found = result.findings.get("DetectableEffect")
@@ -185,13 +185,13 @@ class Evaluation:
                     "metric": name,
                     "label": result.metric.label,
                     "unit": result.metric.unit,
-                    "pilots_before": before,
-                    "comparators_before": before - gaps["gap_before"],
+                    "pilots_before": levels["pilots_before"],
+                    "comparators_before": levels["comparators_before"],
                     "gap_before": gaps["gap_before"],
-                    "pilots_after": after,
-                    "comparators_after": after - gaps["gap_after"],
+                    "pilots_after": levels["pilots_after"],
+                    "comparators_after": levels["comparators_after"],
                     "gap_after": gaps["gap_after"],
-                    "share_before": result.gap.facts["share_before"],
+                    "share_before": levels["share_before"],
                     "change": float(change["estimate"]),
                     "conf_low": float(change["conf_low"]),
                     "conf_high": float(change["conf_high"]),
@@ -360,16 +360,3 @@ class Evaluation:
 
 def _column(part: pd.DataFrame, name: str) -> list[Any]:
     return part[name].tolist() if name in part.columns else [np.nan] * len(part)
-
-
-def _pilot_means(gap: Estimate) -> tuple[float, float]:
-    """Mean over pilots of their own means before and after; comparators' are these less the gap."""
-    sample = gap.sample
-    own, treated = sample.y[sample.pilot], sample.treated[sample.pilot]
-    made = []
-    for window in (~treated, treated):
-        used = window & np.isfinite(own)
-        count = used.sum(axis=1)
-        total = np.where(used, own, 0.0).sum(axis=1)
-        made.append(float((total[count > 0] / count[count > 0]).mean()))
-    return made[0], made[1]
