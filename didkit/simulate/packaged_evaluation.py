@@ -14,7 +14,7 @@ from didkit.panel import Panel
 from didkit.read import read_dfe, read_neighbours
 from didkit.simulate.evaluation import SyntheticEvaluation, draw
 from didkit.simulate.panels import RELEASE, evaluation_design
-from didkit.simulate.process import EvaluationProcess
+from didkit.simulate.process import N_PLACES, EvaluationProcess
 from didkit.simulate.publish import write_published
 
 __all__ = ["PACKAGED_SEED", "PackagedEvaluation", "load_evaluation"]
@@ -59,9 +59,9 @@ def load_evaluation(
 ) -> PackagedEvaluation:
     """Load the synthetic evaluation that ships with didkit.
 
-    152 fictional authorities, 2013 to 2020. Ten pilots whose level is lower than that of the
-    others in every year; nine start in 2018, one joins in 2019, one leaves. Some cells are
-    suppressed or missing, and one pilot misrecords two years.
+    152 fictional authorities, 2013 to 2020. Ten pilots drawn with a lower level, the same in every
+    year; nine start in 2018, one joins in 2019, one leaves. Some cells are suppressed or missing,
+    and one pilot misrecords two years.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def _read(evaluation: SyntheticEvaluation, folder: Path) -> PackagedEvaluation:
         seed=evaluation.seed,
         description=(
             "Synthetic: no authority, child or number is real. Ten pilots of "
-            f"{len(evaluation.units)} authorities, lower than the others in every year; true "
-            f"effect {', '.join(effects) if effects else 'zero on every metric'}; "
-            f"seed {evaluation.seed}."
+            f"{N_PLACES} authorities, drawn with lower levels; "
+            f"true effect {', '.join(effects) if effects else 'zero on every metric'}; one pilot "
+            f"misrecorded children in need in two years; seed {evaluation.seed}."
         ),
     )

@@ -589,15 +589,16 @@ def _readme(evaluation: SyntheticEvaluation) -> str:
         "True effect of the programme, per 10,000 children, from a pilot's start on:",
         *truth,
         "",
-        "pilots.csv says who took part. The pilots' level is lower than that of others in every",
-        "year, before and after; their errors and trends are those of everyone else.",
+        "pilots.csv says who took part. Pilots are drawn with a lower level that never changes",
+        "(chance can turn that in one draw); their errors and trends are those of everyone else.",
     ]
     if evaluation.broken is not None:
         name = called[evaluation.broken]
+        who = "a pilot" if evaluation.broken in evaluation.pilots else "no pilot"
         lines += [
             "",
-            f"Recording break: {name} ({evaluation.broken}) counted too many children in need in",
-            "2015 (1.25 times) and 2016 (1.6 times). This is an error of recording, not an effect.",
+            f"Recording break: {name} ({evaluation.broken}, {who}) counted too many children in",
+            "need in 2015 (1.25 times) and 2016 (1.6 times): an error of recording, not an effect.",
         ]
     if evaluation.process.missing:
         lines += ["", "Symbols: ':' and '..' not available."]
