@@ -67,7 +67,7 @@ def main() -> None:
     compared = design(panel, options.data)
     if options.without_wakefield:  # nine were analysed; this one is an inference, so show both
         compared = compared.without_pilot("384")
-    evaluation = dk.evaluate(compared, ["cin", "icpc", "cpp", "cla"])
+    evaluation = dk.evaluate(compared, ["cin", "icpc", "cpp", "cla"], between=(2014, 2019))
     options.out.mkdir(parents=True, exist_ok=True)
     evaluation.to_html(options.out / "report.html")
     print(evaluation.to_markdown())
