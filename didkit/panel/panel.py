@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from didkit.errors import PanelError, first_few
+from didkit.panel.agreement import agree, join_units, refuse_differing
 from didkit.panel.build import cells_from_long, cells_from_wide
 from didkit.panel.calendar import Calendar, Kind
+from didkit.panel.gate import check_cells
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
-from didkit.panel.status import Cells, Floats, Status
+from didkit.panel.status import Cells, Status
+from didkit.panel.tables import LABELS, describe, missing, provenance, tidy
 
 __all__ = ["Panel", "Source"]
 
@@ -88,7 +91,7 @@ class Panel:
         self._names = [str(name) for name in units["name"]]
         shape = (len(units), len(calendar))
         for name, cell in self._cells.items():
-            _check_cells(name, self.metrics[name], cell, shape, list(units.index), calendar)
+            check_cells(name, self.metrics[name], cell, shape, list(units.index), calendar)
 
     # -- made from a frame -----------------------------------------------------------------
 
@@ -289,7 +292,7 @@ class Panel:
             )
         data: np.ndarray = getattr(cells, what)
         if what == "status":
-            data = _LABELS[data]
+            data = LABELS[data]
         return pd.DataFrame(
             data.copy(),
             index=pd.Index(self.unit_ids, name="unit"),
@@ -304,33 +307,7 @@ class Panel:
         DataFrame
             ``unit, name, period, metric, value, status, lower, upper, release``, then attributes.
         """
-        n, t = len(self._units), len(self.calendar)
-        unit, period = np.repeat(np.arange(n), t), np.tile(np.arange(t), n)
-        ids, labels = np.array(self.unit_ids), np.array(self.periods)
-        parts = []
-        for key, cells in self._cells.items():
-            there = cells.status.ravel() != Status.ABSENT
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "unit": ids[unit[there]],
-                        "name": self._units["name"].to_numpy()[unit[there]],
-                        "period": labels[period[there]],
-                        "metric": key,
-                        "value": cells.value.ravel()[there],
-                        "status": _LABELS[cells.status.ravel()[there]],
-                        "lower": cells.lower.ravel()[there],
-                        "upper": cells.upper.ravel()[there],
-                        "release": " + ".join(dict.fromkeys(s.release for s in self.sources[key])),
-                        **{
-                            column: self._units[column].to_numpy()[unit[there]]
-                            for column in self._units.columns
-                            if column != "name"
-                        },
-                    }
-                )
-            )
-        return pd.concat(parts, ignore_index=True)
+        return tidy(self)
 
     def describe(self) -> pd.DataFrame:
         """One row a metric: what it is, cells by status, level and spread, where it came from.
@@ -342,74 +319,17 @@ class Panel:
             of cells of each status, and ``mean``, ``sd_between`` (of the units' means) and
             ``sd_within`` (after unit means) of the values, in the metric's unit.
         """
-        rows = []
-        for key, cells in self._cells.items():
-            metric = self.metrics[key]
-            seen = np.isfinite(cells.value)
-            columns = np.flatnonzero((cells.status != Status.ABSENT).any(axis=0))
-            means = _row_means(cells.value)
-            within = (cells.value - means[:, None])[seen]
-            spare = int(seen.sum() - seen.any(axis=1).sum())
-            rows.append(
-                {
-                    "metric": key,
-                    "label": metric.label,
-                    "unit": metric.unit,
-                    "timing": metric.timing,
-                    "derivation": metric.derivation,
-                    "release": " + ".join(dict.fromkeys(s.release for s in self.sources[key])),
-                    "units": int(seen.any(axis=1).sum()),
-                    "first": self.periods[columns[0]] if len(columns) else "",
-                    "last": self.periods[columns[-1]] if len(columns) else "",
-                    **{s.label: int((cells.status == s).sum()) for s in Status},
-                    "mean": float(cells.value[seen].mean()) if seen.any() else np.nan,
-                    "sd_between": float(np.nanstd(means, ddof=1))
-                    if np.isfinite(means).sum() > 1
-                    else np.nan,
-                    "sd_within": float(np.sqrt((within**2).sum() / spare)) if spare > 0 else np.nan,
-                }
-            )
-        return pd.DataFrame(rows)
+        return describe(self)
 
     def missing(self) -> pd.DataFrame:
         """One row for each cell without a value: ``metric, unit, name, period, status, lower,
         upper``. Cells that no source has a row for are included, with status ``absent``.
         """  # noqa: D205
-        parts = []
-        for key, cells in self._cells.items():
-            i, t = np.nonzero(~np.isfinite(cells.value))
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "metric": key,
-                        "unit": np.array(self.unit_ids)[i],
-                        "name": self._units["name"].to_numpy()[i],
-                        "period": np.array(self.periods)[t],
-                        "status": _LABELS[cells.status[i, t]],
-                        "lower": cells.lower[i, t],
-                        "upper": cells.upper[i, t],
-                    }
-                )
-            )
-        return pd.concat(parts, ignore_index=True)
+        return missing(self)
 
     def provenance(self) -> pd.DataFrame:
         """One row a metric and source file: release, table, file, SHA-256, note, derivation."""
-        return pd.DataFrame(
-            [
-                {
-                    "metric": key,
-                    "release": source.release,
-                    "table": source.table,
-                    "file": source.file,
-                    "sha256": source.sha256,
-                    "note": source.note,
-                    "derivation": self.metrics[key].derivation,
-                }
-                for key in self._cells
-                for source in self.sources[key]
-            ]
-        )
+        return provenance(self)
 
     def __repr__(self) -> str:
         return (
@@ -626,14 +546,14 @@ class Panel:
                     )
         calendar = self.calendar.union(other.calendar)
         ids = sorted(set(self.unit_ids) | set(other.unit_ids))
-        units = _join_units(self._units, other._units, ids)
+        units = join_units(self._units, other._units, ids)
         cells: dict[str, Cells] = {}
         for key in dict.fromkeys((*self.metrics, *other.metrics)):
             mine_cells = self._spread(key, ids, calendar) if key in self.metrics else None
             their_cells = other._spread(key, ids, calendar) if key in other.metrics else None
             if mine_cells is not None and their_cells is not None:
-                _refuse_differing(self.metrics[key], other.metrics[key])
-                cells[key] = _agree(key, mine_cells, their_cells, ids, calendar)
+                refuse_differing(self.metrics[key], other.metrics[key])
+                cells[key] = agree(key, mine_cells, their_cells, ids, calendar)
             else:
                 side = self if mine_cells is not None else other
                 cells[key] = side._spread(key, ids, calendar)
@@ -661,9 +581,6 @@ class Panel:
         return self._cells[key].take(rows, cols)
 
 
-_LABELS = np.array([status.label for status in Status], dtype=object)
-
-
 def _no_log() -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -671,103 +588,4 @@ def _no_log() -> pd.DataFrame:
             "what": pd.Series(dtype=str),
             "rows": pd.Series(dtype="int64"),
         }
-    )
-
-
-def _row_means(value: Floats) -> Floats:
-    """Mean of each row over its finite entries; NaN for a row without one."""
-    seen = np.isfinite(value)
-    counts = seen.sum(axis=1)
-    sums = np.where(seen, value, 0.0).sum(axis=1)
-    means: Floats = np.divide(sums, counts, out=np.full(len(value), np.nan), where=counts > 0)
-    return means
-
-
-def _refuse_differing(mine: Metric, theirs: Metric) -> None:
-    """Refuse one name for two things: a published and a computed rate, other units."""
-    if replace(mine, direction=None) != replace(theirs, direction=None):
-        raise PanelError(
-            needed="one meaning for each metric name",
-            found=f"{mine.name!r} is {mine.derivation} ({mine.unit or 'no unit'}) on one side and "
-            f"{theirs.derivation} ({theirs.unit or 'no unit'}) on the other",
-            where="joining panels",
-            todo="make both the same way, or select the one you want",
-        )
-
-
-def _check_cells(
-    name: str,
-    metric: Metric,
-    cells: Cells,
-    shape: tuple[int, int],
-    ids: Sequence[str],
-    calendar: Calendar,
-) -> None:
-    """Hold the invariants of cells, wherever they came from."""
-
-    def refuse(bad: np.ndarray, needed: str, todo: str) -> None:
-        if bad.any():
-            at = [
-                f"{ids[i]} in {calendar.labels[t]}: {cells.value[i, t]:g}"
-                for i, t in np.argwhere(bad)
-            ]
-            raise PanelError(
-                needed=needed, found=first_few(at) + " cells", where=f"metric {name!r}", todo=todo
-            )
-
-    for array in (cells.value, cells.status, cells.lower, cells.upper):
-        if array.shape != shape:
-            raise PanelError(
-                needed=f"arrays of {shape[0]} units × {shape[1]} periods",
-                found=f"shape {array.shape}",
-                where=f"metric {name!r}",
-                todo="make the arrays in the order of the panel's units and periods",
-            )
-    refuse(np.isinf(cells.value), "finite numbers", "mend the infinite cells")
-    if metric.non_negative:
-        with np.errstate(invalid="ignore"):
-            refuse(
-                cells.value < 0,
-                f"a {metric.kind} of zero or more",
-                "a dashboard may code its symbols as negative numbers: give them a status instead",
-            )
-    with np.errstate(invalid="ignore"):
-        slack = 1e-9 * (1 + np.abs(cells.value))
-        outside = (cells.value < cells.lower - slack) | (cells.value > cells.upper + slack)
-        crossed = cells.lower > cells.upper + 1e-9 * (1 + np.abs(cells.upper))
-        refuse(outside, "values inside their bounds", "mend lower= and upper=")
-        refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")
-
-
-def _join_units(mine: pd.DataFrame, theirs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
-    """Names and attributes of the units of two panels; the left one's where both have them."""
-    columns = list(dict.fromkeys((*mine.columns, *theirs.columns)))
-    left, right = mine.reindex(ids, columns=columns), theirs.reindex(ids, columns=columns)
-    known = left.notna() & (left != "")
-    return left.where(known, right).where(lambda frame: frame.notna(), "")
-
-
-def _agree(key: str, mine: Cells, theirs: Cells, ids: Sequence[str], calendar: Calendar) -> Cells:
-    """Put together cells of which each is held by one side, or by both alike."""
-    here, there = mine.status != Status.ABSENT, theirs.status != Status.ABSENT
-    same = (mine.status == theirs.status) & (
-        np.isclose(mine.value, theirs.value, rtol=1e-12, atol=0, equal_nan=True)
-    )
-    differ = here & there & ~same
-    if differ.any():
-        at = [
-            f"{ids[i]} in {calendar.labels[t]}: {mine.value[i, t]:g} and {theirs.value[i, t]:g}"
-            for i, t in np.argwhere(differ)
-        ]
-        raise PanelError(
-            needed="cells that agree wherever both panels hold them",
-            found=f"{first_few(at)} differ",
-            where=f"metric {key!r}",
-            todo="choose the periods of each with select(periods=…) before joining",
-        )
-    return Cells(
-        np.where(here, mine.value, theirs.value),
-        np.where(here, mine.status, theirs.status).astype(np.int8),
-        np.where(here, mine.lower, theirs.lower),
-        np.where(here, mine.upper, theirs.upper),
     )

@@ -1,0 +1,58 @@
+"""The invariants of cells, held wherever they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from didkit.errors import PanelError, first_few
+from didkit.panel.calendar import Calendar
+from didkit.panel.metric import Metric
+from didkit.panel.status import Cells
+
+__all__ = ["check_cells"]
+
+
+def check_cells(
+    name: str,
+    metric: Metric,
+    cells: Cells,
+    shape: tuple[int, int],
+    ids: Sequence[str],
+    calendar: Calendar,
+) -> None:
+    """Hold the invariants of cells, wherever they came from."""
+
+    def refuse(bad: np.ndarray, needed: str, todo: str) -> None:
+        if bad.any():
+            at = [
+                f"{ids[i]} in {calendar.labels[t]}: {cells.value[i, t]:g}"
+                for i, t in np.argwhere(bad)
+            ]
+            raise PanelError(
+                needed=needed, found=first_few(at) + " cells", where=f"metric {name!r}", todo=todo
+            )
+
+    for array in (cells.value, cells.status, cells.lower, cells.upper):
+        if array.shape != shape:
+            raise PanelError(
+                needed=f"arrays of {shape[0]} units × {shape[1]} periods",
+                found=f"shape {array.shape}",
+                where=f"metric {name!r}",
+                todo="make the arrays in the order of the panel's units and periods",
+            )
+    refuse(np.isinf(cells.value), "finite numbers", "mend the infinite cells")
+    if metric.non_negative:
+        with np.errstate(invalid="ignore"):
+            refuse(
+                cells.value < 0,
+                f"a {metric.kind} of zero or more",
+                "a dashboard may code its symbols as negative numbers: give them a status instead",
+            )
+    with np.errstate(invalid="ignore"):
+        slack = 1e-9 * (1 + np.abs(cells.value))
+        outside = (cells.value < cells.lower - slack) | (cells.value > cells.upper + slack)
+        crossed = cells.lower > cells.upper + 1e-9 * (1 + np.abs(cells.upper))
+        refuse(outside, "values inside their bounds", "mend lower= and upper=")
+        refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")
