@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from didkit.design.against import Against, Comparison
+from didkit.design.against import Against
+from didkit.design.log import cell_log, gaps_in_words
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
-from didkit.errors import DesignError, PanelError, first_few
-from didkit.panel import Cells, Metric, Panel, Period, Status, nearest, unit_id
+from didkit.design.spec import (
+    Selection,
+    Spec,
+    check_stops,
+    excluded,
+    labels_of,
+    start_of,
+    window,
+)
+from didkit.errors import DesignError, first_few
+from didkit.panel import Metric, Panel, Period, Status, nearest, unit_id
 
 __all__ = ["Design", "Selection"]
-
-Selection = Literal["random", "latest_value", "average", "bid", "unknown"]
-
-
-@dataclass(frozen=True)
-class _Spec:
-    """Everything that a design was made from; an edit replaces one field."""
-
-    panel: Panel
-    rollout: Rollout
-    against: Against
-    selection: Selection
-    periods: tuple[str, ...]
-    exclude: Mapping[str, str]
-    strata: Mapping[str, str] | None
-    clusters: Mapping[str, str] | None
-    barred: frozenset[str] = frozenset()
-    dropped: tuple[str, ...] = ()
-    fixed: Comparison | None = None
 
 
 class Design:
@@ -110,19 +101,19 @@ class Design:
                 where="Design(selection=)",
                 todo="choose one; 'unknown' if nobody can say",
             )
-        spec = _Spec(
+        spec = Spec(
             panel=panel,
             rollout=rollout,
             against=against,
             selection=selection,
-            periods=_window(panel, periods),
-            exclude=_excluded(panel, rollout, exclude),
-            strata=_labels(panel, strata, "strata"),
-            clusters=_labels(panel, clusters, "clusters"),
+            periods=window(panel, periods),
+            exclude=excluded(panel, rollout, exclude),
+            strata=labels_of(panel, strata, "strata"),
+            clusters=labels_of(panel, clusters, "clusters"),
         )
         self._make(spec)
 
-    def _make(self, spec: _Spec) -> None:
+    def _make(self, spec: Spec) -> None:
         """Resolve pilots, starts and comparators; after this the design is usable."""
         self._spec = spec
         known, names = list(spec.panel.unit_ids), list(spec.panel.units["name"])
@@ -135,9 +126,9 @@ class Design:
                     todo=nearest(unit, known, names),
                 )
         self._starts = {
-            unit: _start(spec, unit, period) for unit, period in spec.rollout.starts.items()
+            unit: start_of(spec, unit, period) for unit, period in spec.rollout.starts.items()
         }
-        _check_stops(spec, self._starts)
+        check_stops(spec, self._starts)
         self._comparison = spec.fixed or spec.against.resolve(
             spec.rollout.pilots, spec.panel.unit_ids, frozenset(spec.exclude) | spec.barred
         )
@@ -150,7 +141,7 @@ class Design:
             )
 
     @classmethod
-    def _from(cls, spec: _Spec) -> Design:
+    def _from(cls, spec: Spec) -> Design:
         made = cls.__new__(cls)
         made._make(spec)
         return made
@@ -398,8 +389,8 @@ class Design:
             strata=strata[0],
             clusters=clusters[0],
             cluster_labels=clusters[1],
-            log=self._log(cells, rows, cols),
-            notes=self.notes + _gaps_in_words(taken, units),
+            log=cell_log(self._spec, cells, rows, cols),
+            notes=self.notes + gaps_in_words(taken, units),
         )
         seen, after = made.mask, made.treated
         if not (seen & after).any() or not seen[~made.pilot if made.sets is None else ...].any():
@@ -437,36 +428,6 @@ class Design:
             for other, weight in sets[pilot].items():
                 made[k, place[other]] = weight
         return made
-
-    def _log(self, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd.DataFrame:
-        """Say what became of every cell for which the panel has a row."""
-        spec, ids = self._spec, self.panel.unit_ids
-        there = cells.status != Status.ABSENT
-        in_window = np.zeros(there.shape[1], dtype=bool)
-        in_window[cols] = True
-        in_design = np.zeros(there.shape[0], dtype=bool)
-        in_design[rows] = True
-        entries: list[tuple[str, str, str, int]] = []
-        for i, n in zip(*_counted(there.sum(axis=1), ~in_design), strict=True):
-            unit = ids[i]
-            why = "neither pilot nor comparator"
-            if unit in spec.exclude:
-                why = f"excluded by name: {spec.exclude[unit] or 'no reason given'}"
-            elif unit in spec.dropped:
-                why = "dropped"
-            entries.append(("design", unit, why, n))
-        outside = (there & ~in_window).sum(axis=1)
-        for i, n in zip(*_counted(outside, in_design), strict=True):
-            entries.append(("design", ids[i], "outside the window", n))
-        inside = there & in_window
-        used = inside & np.isfinite(cells.value)
-        for status in Status:
-            missing = (inside & ~used & (cells.status == status)).sum(axis=1)
-            for i, n in zip(*_counted(missing, in_design), strict=True):
-                entries.append(("sample", ids[i], f"no value: {status.label}", n))
-        for i, n in zip(*_counted(used.sum(axis=1), in_design), strict=True):
-            entries.append(("sample", ids[i], "used", n))
-        return pd.DataFrame(entries, columns=["stage", "unit", "reason", "cells"])
 
     # -- edited ----------------------------------------------------------------------------------
 
@@ -617,137 +578,3 @@ class Design:
                 fixed=self._comparison,
             )
         )
-
-
-def _window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:
-    """Return the labels of the window; a gap in it is an error."""
-    if periods is None:
-        return panel.periods
-    if isinstance(periods, str) or not periods:
-        raise DesignError(
-            needed="the first and the last period, or all periods of the window",
-            found=repr(periods),
-            where="Design(periods=)",
-            todo="write periods=(2013, 2020)",
-        )
-    at = [panel.calendar.position(p, where="Design(periods=)") for p in periods]
-    if len(at) == 2 and at[1] > at[0]:
-        return panel.periods[at[0] : at[1] + 1]
-    if at != list(range(at[0], at[0] + len(at))) or len(at) < 2:
-        raise DesignError(
-            needed="at least two consecutive periods, in order",
-            found=", ".join(map(str, periods)),
-            where="Design(periods=)",
-            todo="write the first and the last, or fill the gap",
-        )
-    return tuple(panel.periods[i] for i in at)
-
-
-def _excluded(
-    panel: Panel, rollout: Rollout, exclude: Iterable[object] | Mapping[Any, str]
-) -> dict[str, str]:
-    """Return the units to leave out, with reasons; each must exist and be no pilot."""
-    if isinstance(exclude, str):
-        exclude = [exclude]
-    given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, "")
-    made = {unit_id(unit): str(reason) for unit, reason in given.items()}
-    for unit in made:
-        if unit not in panel:
-            raise DesignError(
-                needed="units of the panel to leave out",
-                found=f"{unit!r} is not in it",
-                where="Design(exclude=)",
-                todo=nearest(unit, list(panel.unit_ids), list(panel.units["name"])),
-            )
-        if unit in rollout.starts:
-            raise DesignError(
-                needed="comparators to leave out",
-                found=f"{unit!r} is a pilot",
-                where="Design(exclude=)",
-                todo="take it out of the rollout, or use design.without_pilot",
-            )
-    return made
-
-
-def _labels(
-    panel: Panel, given: str | Mapping[Any, str] | None, argument: str
-) -> dict[str, str] | None:
-    """Return unit → label, from a column of the panel's units or from a mapping."""
-    if given is None:
-        return None
-    if isinstance(given, str):
-        table = panel.units
-        if given not in table.columns:
-            raise DesignError(
-                needed=f"a column of panel.units for {argument}=",
-                found=repr(given),
-                where="Design",
-                todo="choose one of: " + ", ".join(table.columns),
-            )
-        made = {str(unit): str(label) for unit, label in table[given].items()}
-    else:
-        made = {unit_id(unit): str(label) for unit, label in given.items()}
-    without = [unit for unit in panel.unit_ids if not made.get(unit)]
-    if without:
-        raise DesignError(
-            needed=f"a label for every unit in {argument}=",
-            found=f"none for {first_few(without)}",
-            where="Design",
-            todo="label them",
-        )
-    return made
-
-
-def _start(spec: _Spec, unit: str, period: Period) -> int:
-    """Return the position of a start in the window; it needs a before and an after."""
-    calendar = spec.panel.calendar
-    try:
-        label = calendar.labels[calendar.position(period, where=f"the start of {unit!r}")]
-    except PanelError as error:
-        raise DesignError(
-            needed=error.needed, found=error.found, where=error.where, todo=error.todo
-        ) from error
-    if label not in spec.periods or spec.periods.index(label) == 0:
-        first = calendar.position(spec.periods[0])
-        when = "in or before the first" if calendar.position(label) <= first else "after the last"
-        raise DesignError(
-            needed="a start with at least one period before it and one from it on",
-            found=f"{unit!r} starts in {label}, {when} period of the window "
-            f"({spec.periods[0]} to {spec.periods[-1]}): there is no before and after to compare",
-            where="Design, rollout",
-            todo="widen periods=, or leave this unit out: a unit that is treated in every period "
-            "shows no change",
-        )
-    return spec.periods.index(label)
-
-
-def _check_stops(spec: _Spec, starts: Mapping[str, int]) -> None:
-    calendar = spec.panel.calendar
-    for unit, period in spec.rollout.stops.items():
-        stop = calendar.position(period, where=f"the stop of {unit!r}")
-        if stop <= calendar.position(spec.periods[starts[unit]]):
-            raise DesignError(
-                needed="a stop after the start",
-                found=f"{unit!r} starts in {spec.periods[starts[unit]]} and stops in {period}",
-                where="Design, rollout",
-                todo="mend the rollout",
-            )
-
-
-def _counted(counts: np.ndarray, among: np.ndarray) -> tuple[list[int], list[int]]:
-    """Return positions and counts of the units of a group that have any."""
-    at = np.flatnonzero(among & (counts > 0))
-    return at.tolist(), counts[at].tolist()
-
-
-def _gaps_in_words(taken: Cells, units: tuple[str, ...]) -> tuple[str, ...]:
-    """Say which units have no value, or hardly any, in the window."""
-    seen = np.isfinite(taken.value)
-    none = [u for u, n in zip(units, seen.sum(axis=1), strict=True) if n == 0]
-    some = [u for u, n in zip(units, seen.sum(axis=1), strict=True) if 0 < n < seen.shape[1]]
-    notes = []
-    if none:
-        notes.append(f"{first_few(none)} units have no value in the window")
-    if some:
-        notes.append(f"{first_few(some)} units miss at least one period")
-    return tuple(notes)

@@ -1,0 +1,62 @@
+"""What became of every cell: the log of a sample, and its gaps in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from didkit.design.spec import Spec
+from didkit.errors import first_few
+from didkit.panel import Cells, Status
+
+__all__ = ["cell_log", "gaps_in_words"]
+
+
+def cell_log(spec: Spec, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd.DataFrame:
+    """Say what became of every cell for which the panel has a row."""
+    ids = spec.panel.unit_ids
+    there = cells.status != Status.ABSENT
+    inwindow = np.zeros(there.shape[1], dtype=bool)
+    inwindow[cols] = True
+    in_design = np.zeros(there.shape[0], dtype=bool)
+    in_design[rows] = True
+    entries: list[tuple[str, str, str, int]] = []
+    for i, n in zip(*_counted(there.sum(axis=1), ~in_design), strict=True):
+        unit = ids[i]
+        why = "neither pilot nor comparator"
+        if unit in spec.exclude:
+            why = f"excluded by name: {spec.exclude[unit] or 'no reason given'}"
+        elif unit in spec.dropped:
+            why = "dropped"
+        entries.append(("design", unit, why, n))
+    outside = (there & ~inwindow).sum(axis=1)
+    for i, n in zip(*_counted(outside, in_design), strict=True):
+        entries.append(("design", ids[i], "outside the window", n))
+    inside = there & inwindow
+    used = inside & np.isfinite(cells.value)
+    for status in Status:
+        missing = (inside & ~used & (cells.status == status)).sum(axis=1)
+        for i, n in zip(*_counted(missing, in_design), strict=True):
+            entries.append(("sample", ids[i], f"no value: {status.label}", n))
+    for i, n in zip(*_counted(used.sum(axis=1), in_design), strict=True):
+        entries.append(("sample", ids[i], "used", n))
+    return pd.DataFrame(entries, columns=["stage", "unit", "reason", "cells"])
+
+
+def _counted(counts: np.ndarray, among: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return positions and counts of the units of a group that have any."""
+    at = np.flatnonzero(among & (counts > 0))
+    return at.tolist(), counts[at].tolist()
+
+
+def gaps_in_words(taken: Cells, units: tuple[str, ...]) -> tuple[str, ...]:
+    """Say which units have no value, or hardly any, in the window."""
+    seen = np.isfinite(taken.value)
+    none = [u for u, n in zip(units, seen.sum(axis=1), strict=True) if n == 0]
+    some = [u for u, n in zip(units, seen.sum(axis=1), strict=True) if 0 < n < seen.shape[1]]
+    notes = []
+    if none:
+        notes.append(f"{first_few(none)} units have no value in the window")
+    if some:
+        notes.append(f"{first_few(some)} units miss at least one period")
+    return tuple(notes)
