@@ -1,0 +1,116 @@
+"""The ordered rule: the first case that matches, one method, and the reason in the notes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import codes, design_of, noise
+
+from didkit.design import MatchedSets
+from didkit.errors import InferenceError
+from didkit.estimate import DiD, EventStudy, Gap
+from didkit.inference import ClusterRobust, Jackknife, Permutation, recommend
+from didkit.results import hooks
+
+
+def design(n1: int, n0: int, sets: str | None = None, **options):
+    """Pilots first; sets: each with two of its own, or all sharing two."""
+    n = n1 + n0
+    ids = codes(n)
+    against = None
+    if sets == "own":
+        against = MatchedSets(
+            {ids[i]: dict.fromkeys(ids[n1 + 2 * i : n1 + 2 * i + 2], 0.5) for i in range(n1)}
+        )
+    elif sets == "shared":
+        against = MatchedSets({ids[i]: dict.fromkeys(ids[n1 : n1 + 2], 0.5) for i in range(n1)})
+    return design_of(noise(n, 4, n), dict.fromkeys(range(n1), 2), against=against, **options)
+
+
+# methods.md, section 1: n1 pilots, n0 comparators → case and primary method
+TABLE = [
+    (1, 1, None, 1, Permutation("beta")),
+    (1, 19, None, 1, Permutation("beta")),
+    (1, 40, None, 1, Permutation("beta")),
+    (2, 2, None, 2, Permutation("t")),
+    (3, 3, None, 2, Permutation("t")),
+    (2, 3, None, 2, Permutation("t")),
+    (6, 12, None, 4, Permutation("t")),
+    (9, 36, None, 4, Permutation("t")),
+    (6, 11, None, 6, ClusterRobust("CR2")),
+    (9, 9, None, 6, ClusterRobust("CR2")),
+    (2, 20, None, 5, Permutation("t")),
+    (5, 20, None, 5, Permutation("t")),
+    (5, 19, None, 6, ClusterRobust("CR2")),
+    (3, 4, None, 6, ClusterRobust("CR2")),
+    (4, 3, None, 6, ClusterRobust("CR2")),
+    (4, 4, None, 6, ClusterRobust("CR2")),
+    (6, 12, "own", 3, Jackknife()),
+    (7, 14, "own", 3, Jackknife()),
+    (6, 12, "shared", 6, Jackknife()),
+    (5, 10, "own", 6, Jackknife()),
+]
+
+
+@pytest.mark.parametrize(("n1", "n0", "sets", "case", "method"), TABLE)
+def test_the_first_case_that_matches(n1, n0, sets, case, method):
+    made = DiD().fit(design(n1, n0, sets), "m")
+    advice = recommend(made)
+    assert (advice.case, advice.inference) == (case, method)
+    assert f"rule {case} (" in advice.notes[0]
+
+
+@pytest.mark.parametrize(("n1", "n0", "sets"), [(1, 2, "own"), (4, 1, None)])
+def test_where_no_method_exists_there_is_no_number_and_a_reason(n1, n0, sets):
+    """Shown, not raised; asked for by name, the same method is refused."""
+    import didkit
+
+    made = DiD().fit(design(n1, n0, sets), "m")
+    assert didkit.inference.recommend(made).case == 6
+    table = made.tidy()
+    assert table["estimate"].notna().all()
+    assert table[["std_error", "p_value", "conf_low", "conf_high"]].isna().all(axis=None)
+    assert any(
+        note.startswith("no standard error, test or interval: 1 ") for note in made.all_notes
+    )
+    assert "no cluster-robust variance exists; use Permutation()" in made.summary()
+    with pytest.raises(InferenceError):
+        made.infer(recommend(made).inference)
+
+
+def test_clusters_above_units_take_cr2():
+    """Permutation hands out units one by one."""
+    clusters = {unit: str(j // 2) for j, unit in enumerate(codes(45))}
+    advice = recommend(DiD().fit(design(9, 36, clusters=clusters), "m"))
+    assert advice.inference == ClusterRobust("CR2")
+
+
+def test_what_is_not_available_is_named():
+    for n1, n0, word in (
+        (1, 20, "Ferman–Pinto"),
+        (1, 20, "Lau–Li"),
+        (2, 2, "Donald–Lang"),
+        (3, 30, "subcluster wild"),
+    ):
+        (note,) = recommend(DiD().fit(design(n1, n0), "m")).notes
+        assert word in note
+        assert "not yet available" in note
+    (note,) = recommend(DiD().fit(design(6, 12, "own"), "m")).notes
+    assert "sign flips within sets are not yet available" in note
+
+
+@pytest.mark.parametrize("estimator", [DiD(), DiD("complete"), EventStudy(), Gap()], ids=str)
+def test_an_estimate_shown_has_the_recommended_uncertainty(estimator, monkeypatch):
+    import didkit
+
+    monkeypatch.setitem(hooks._filled, "recommend", didkit.inference.recommend)
+    made = estimator.fit(design(6, 12), "m")
+    asked = made.infer()
+    assert made.uncertainty.inference == asked.uncertainty.inference == Permutation("t")
+    np.testing.assert_array_equal(made.tidy()["p_value"], asked.tidy()["p_value"])
+    assert any("rule 4" in note for note in made.all_notes)
+    bare = made.infer(None)
+    assert bare.uncertainty is None
+    assert bare.tidy()["p_value"].isna().all()
+    chosen = made.infer(ClusterRobust("CR2"))
+    assert not any("rule" in note for note in chosen.uncertainty.notes)
