@@ -96,10 +96,9 @@ class DetectableEffect:
             estimate=estimate,
             question="What is the smallest effect that this design could have found?",
             headline=(
-                f"With {self.power:.0%} probability it would have found an effect of "
-                f"{tables.number(float(detectable[m]))} {unit} or more, "
-                f"{table['percent'].iloc[m]:.0f} % of the comparators' level; smaller effects "
-                "would mostly have been missed."
+                f"An effect of {tables.number(float(detectable[m]))} {unit} "
+                f"({table['percent'].iloc[m]:.0f}% of the comparators' level) would have been "
+                f"found with {self.power:.0%} probability; a smaller one with less."
             ),
             table=table,
             facts={

@@ -109,13 +109,14 @@ class LeaveOneOut:
         m = list(estimate.terms["term"]).index(term)
         mine = table[(table["term"] == term) & table["estimate"].notna()].sort_values("estimate")
         low, high = mine.iloc[0], mine.iloc[-1]
+        what = {"pilots": "pilot", "comparators": "comparator", "all": "authority"}[self.units]
         headline = (
-            f"Without one unit the estimate of {tables.number(estimate.values[m])} runs from "
+            f"Without one {what} the estimate of {tables.number(estimate.values[m])} runs from "
             f"{tables.number(low['estimate'])} (without {low['name']}) to "
-            f"{tables.number(high['estimate'])} (without {high['name']})."
+            f"{tables.number(high['estimate'])} (without {high['name']})"
         )
-        if low["estimate"] < 0 < high["estimate"]:
-            headline += " One authority decides the sign."
+        turned = low["estimate"] < 0 < high["estimate"]
+        headline += ": its sign hangs on one of them." if turned else "; its sign stays."
         return Finding(
             check=self,
             estimate=estimate,

@@ -95,8 +95,8 @@ class PlaceboPilots:
             question="What does the method find where there was no programme?",
             headline=(
                 f"Among {len(values):,} sets of {n1} placebo pilots, {as_large:.1%} gave an "
-                f"estimate as large as {tables.number(actual)}; their standard deviation is "
-                f"{tables.number(float(np.nanstd(values)))}."
+                f"estimate at least as far from zero as {tables.number(actual)}; their standard "
+                f"deviation is {tables.number(float(np.nanstd(values)))}."
             ),
             table=pd.DataFrame(
                 {"draw": np.arange(len(values)), "estimate": values, "statistic": statistic}

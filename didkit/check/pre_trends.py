@@ -41,8 +41,9 @@ class PreTrends:
         -------
         Finding
             Table of the terms before the start with their intervals; facts ``statistic, p_value,
-            terms, largest`` (largest absolute term, in the metric's unit), ``slope`` (least
-            squares through the terms and the reference, a period).
+            terms, largest`` (largest absolute term, in the metric's unit) and ``slope`` (least
+            squares through the terms and the reference, a period), of the terms tested: those
+            carried by more than one pilot.
 
         Raises
         ------
@@ -72,16 +73,17 @@ class PreTrends:
         tested = joint(estimate, terms)
         table = estimate.tidy()
         table = table[table["term"].isin(before["term"])].reset_index(drop=True)
-        at = [list(estimate.terms["term"]).index(term) for term in before["term"]]
+        at = [list(estimate.terms["term"]).index(term) for term in terms]
         values = estimate.values[at]
         largest = float(np.max(np.abs(values)))
-        times = np.append(before["position"].to_numpy(dtype=float), estimate.reference["position"])
+        times = np.append(usable["position"].to_numpy(dtype=float), estimate.reference["position"])
         slope = float(np.polyfit(times, np.append(values, 0.0), 1)[0])
         unit = estimate.metric.unit
         notes = []
         if len(usable) < len(before):
             notes.append(
-                f"{len(before) - len(usable)} terms carried by one pilot are not in the joint test"
+                f"terms carried by one pilot ({len(before) - len(usable)}) are neither in the "
+                "joint test nor in the largest movement"
             )
         return Finding(
             check=self,
@@ -90,8 +92,13 @@ class PreTrends:
             headline=(
                 f"Before the start the gap moved by at most {tables.number(largest)} {unit} from "
                 f"the reference; joint test of {len(terms)} terms: p "
-                f"{_equals(tested.p_value)} ({tested.method}). Not rejecting does not show that "
-                "trends were parallel."
+                f"{_equals(tested.p_value)} ({tested.method}). "
+                + (
+                    "The gap already moved before the start: a change rests on an assumption that "
+                    "these data speak against."
+                    if tested.p_value <= 1 - sure.level
+                    else "Not rejecting does not show that trends were parallel."
+                )
             ),
             table=table,
             facts={

@@ -171,6 +171,16 @@ class MatchedSets(Against):
         include_pilots: bool = False,
     ) -> None:
         _check_aggregate(aggregate)
+        given: Any = weights
+        if not isinstance(given, Mapping) or not all(
+            isinstance(members, Mapping) for members in given.values()
+        ):
+            raise DesignError(
+                needed="for each pilot a mapping of comparator to weight",
+                found=repr(weights)[:80],
+                where="MatchedSets",
+                todo="write {'303': {'304': 0.5, '305': 0.5}}",
+            )
         made = {
             unit_id(pilot): {unit_id(other): float(w) for other, w in members.items()}
             for pilot, members in weights.items()
@@ -303,7 +313,7 @@ def _one_pool(
             needed="at least one comparator",
             found=f"none left of {len(list(wanted))} once pilots and excluded units are out",
             where="Design(against=)",
-            todo="widen the pool, or exclude fewer units",
+            todo="widen the pool, exclude fewer units, or name fewer pilots",
         )
     return Comparison(comparators, None, "mean", tuple(sorted(absent)))
 

@@ -28,6 +28,14 @@ from didkit.panel import Metric, Panel, Period, Status, nearest, unit_id
 __all__ = ["Design", "Selection"]
 
 
+_NEEDED = {
+    "panel": "a Panel, from read_dfe(…) or Panel.from_frame(…)",
+    "rollout": "a Rollout, such as Rollout({'303': 2018})",
+    "against=": "who the pilots are compared with: Pool(), neighbours.union(), "
+    "neighbours.per_pilot(aggregate='mean') or MatchedSets(…)",
+}
+
+
 class Design:
     """Who is compared with whom, from when, over which periods. It serves every metric.
 
@@ -89,8 +97,8 @@ class Design:
         ):
             if not isinstance(given, kind):
                 raise DesignError(
-                    needed=f"a {kind.__name__}",
-                    found=type(given).__name__,
+                    needed=_NEEDED[argument],
+                    found=f"the class {given.__name__}" if isinstance(given, type) else repr(given),
                     where=f"Design, argument {argument}",
                     todo="see help(didkit.Design)",
                 )

@@ -20,7 +20,7 @@ class Neighbours:
     Parameters
     ----------
     table : DataFrame
-        Columns ``unit, rank, neighbour, closeness``; optionally ``unit_name, neighbour_name``.
+        Columns ``unit, rank, neighbour``; optionally ``closeness, unit_name, neighbour_name``.
     release, file, sha256 : str
         Where it came from.
 
@@ -50,17 +50,16 @@ class Neighbours:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        missing = [
-            c for c in ("unit", "rank", "neighbour", "closeness") if c not in self.table.columns
-        ]
+        missing = [c for c in ("unit", "rank", "neighbour") if c not in self.table.columns]
         if missing or self.table.empty:
             raise DesignError(
-                needed="columns unit, rank, neighbour, closeness and at least one row",
+                needed="columns unit, rank, neighbour and at least one row",
                 found=f"without {first_few(missing)}" if missing else "no row",
                 where=f"the neighbours {self.file or self.release}".strip(),
                 todo="read the published list with didkit.read_neighbours",
             )
-        table = self.table.sort_values(["unit", "rank"], kind="stable", ignore_index=True)
+        known = self.table if "closeness" in self.table else self.table.assign(closeness="")
+        table = known.sort_values(["unit", "rank"], kind="stable", ignore_index=True)
         own = table.loc[table["unit"] == table["neighbour"], "unit"]
         if len(own):
             raise DesignError(

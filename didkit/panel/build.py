@@ -54,9 +54,21 @@ def _column(frame: pd.DataFrame, name: str, argument: str) -> pd.Series:
             needed=f"one column {name!r}",
             found=f"{count} of that name; the columns are {first_few(frame.columns, 8)}",
             where=f"{argument}=",
-            todo="name a column of the frame",
+            todo="years stand across the columns: make one row a unit and period first, with "
+            "frame.melt(id_vars=…, var_name='year', value_name=…)"
+            if argument == "period" and sum(map(_is_year, frame.columns)) > 1
+            else "name a column of the frame",
         )
     return frame[name]
+
+
+def _is_year(name: object) -> bool:
+    """Whether a column is called like a period."""
+    try:
+        Calendar.of([name])
+    except PanelError:
+        return False
+    return True
 
 
 def numbers(column: pd.Series, *, where: str) -> Floats:
@@ -79,22 +91,32 @@ def numbers(column: pd.Series, *, where: str) -> Floats:
     text = column.astype(object)
     out = np.full(len(text), np.nan)
     bad: list[str] = []
+    as_text: list[str] = []
     for i, raw in enumerate(text):
         if raw is None or raw is pd.NA or (isinstance(raw, float) and np.isnan(raw)):
             continue
         if isinstance(raw, (int, float, np.integer, np.floating)) and not isinstance(raw, bool):
             out[i] = float(raw)
         else:
-            bad.append(str(raw))
+            try:  # numbers written as text stand beside the ones that are not
+                float(str(raw).strip())
+                as_text.append(str(raw))
+            except ValueError:
+                bad.append(f"{raw!s} in row {i}")
+    if not bad and as_text:
+        bad = as_text
     if bad:
-        symbols = sorted({one for one in bad if one.strip().lower() in _SYMBOLS})
+        written = {str(raw).strip() for raw in text if isinstance(raw, str)}
+        symbols = sorted(one for one in written if one.lower() in _SYMBOLS)
         raise PanelError(
             needed="numbers, with a status beside every cell that has none",
             found=f"text in {first_few(bad)} cells"
             + (f"; suppression symbols {', '.join(symbols)}" if symbols else ""),
             where=where,
             todo="read published files with didkit.read_dfe, which knows what each release's "
-            "symbols mean; otherwise turn text into numbers (NaN with status=) first",
+            "symbols mean; otherwise keep what a symbol means in a column of its own "
+            "(status={metric: column}) and make numbers with "
+            "pandas.to_numeric(column, errors='coerce')",
         )
     return out
 

@@ -28,7 +28,7 @@ def _text(raw: object) -> str:
 
 
 def _unparsed(raw: object, needed: str, todo: str) -> PanelError:
-    return PanelError(needed=needed, found=repr(raw), where="a period", todo=todo)
+    return PanelError(needed=needed, found=repr(raw), where="a period label", todo=todo)
 
 
 def _end_year(raw: object) -> tuple[int, bool]:
@@ -188,7 +188,10 @@ class Calendar:
                 needed=f"a period between {self.labels[0]} and {self.labels[-1]}",
                 found=repr(raw),
                 where=where,
-                todo="choose one of: " + ", ".join(self.labels),
+                todo="choose one of "
+                + ", ".join(self.labels)
+                + "; a unit whose start lies outside "
+                "them cannot be a pilot here",
             )
         return self._place[label]
 

@@ -347,17 +347,19 @@ class Estimate:
             return replace(self, _attached=None, _bare=True, _memory={})
         if isinstance(inference, str):
             if inference != "recommended":
-                raise InferenceError(
-                    needed="an inference such as Permutation() or ClusterRobust('CR2')",
-                    found=repr(inference),
-                    where="infer",
-                    todo="give the object, not its name",
-                )
+                raise _not_an_object(inference, "infer", "ClusterRobust('CR2')")
             advice = hooks.recommend(self)
-            made: Estimate = advice.inference.attach(self, level=level)
-            sure = made.attached
-            told = replace(sure, notes=(*advice.notes, *sure.notes))
-            return replace(made, _attached=told)
+            try:
+                sure = advice.inference.attach(self, level=level).attached
+            except InferenceError as error:  # nobody asked for it by name: no number, and why
+                nan = np.full(self.n_terms, np.nan)
+                why = f"no standard error, test or interval: {error.found}; {error.todo}"
+                sure = Uncertainty(
+                    advice.inference, "none", level, nan, nan, nan, nan, nan, notes=(why,)
+                )
+            return self.with_uncertainty(replace(sure, notes=(*advice.notes, *sure.notes)))
+        if isinstance(inference, type) or not hasattr(inference, "attach"):
+            raise _not_an_object(inference, "infer", "ClusterRobust('CR2')")
         return inference.attach(self, level=level)
 
     def with_uncertainty(self, uncertainty: Uncertainty) -> Estimate:
@@ -365,7 +367,15 @@ class Estimate:
         return replace(self, _attached=uncertainty, _bare=False, _memory={})
 
     def check(self, check: Check) -> Finding:
-        """Run a check and return what it measured."""
+        """Run a check and return what it measured.
+
+        Raises
+        ------
+        InferenceError
+            If `check` is not a check, such as a class or a name.
+        """
+        if isinstance(check, type) or not hasattr(check, "run"):
+            raise _not_an_object(check, "check", "LeaveOneOut()")
         return check.run(self)
 
     # -- shown -----------------------------------------------------------------------------------
@@ -389,6 +399,7 @@ class Estimate:
             f"Inference: {sure.method}, level {sure.level:g}" if sure else "Inference: none",
             "",
             tables.to_markdown(self._shown()),
+            *(f"{name} = {tables.number(value)}" for name, value in self.facts.items()),
             *(f"Note: {note}." for note in self.all_notes),
         ]
         return "\n".join(lines)
@@ -415,6 +426,17 @@ class Estimate:
     def _repr_html_(self) -> str:
         caption = f"{type(self.estimator).__name__} · {self.metric.label} ({self.metric.unit})"
         return tables.to_html(self._shown(), caption=caption)
+
+
+def _not_an_object(given: object, where: str, example: str) -> InferenceError:
+    """Say that a class or a name stands where an object is needed."""
+    found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+    return InferenceError(
+        needed=f"an object such as {example}",
+        found=found,
+        where=where,
+        todo=f"write {where}({example})",
+    )
 
 
 def _last_finite(values: Floats) -> Floats:

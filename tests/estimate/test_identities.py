@@ -254,6 +254,25 @@ def test_a_pilot_lacks_the_terms_in_which_none_of_its_set_is_observed():
     assert any(f"1 ({ids[rows[0]]}) pilots lack cells" in note for note in made.notes)
 
 
+def test_a_comparator_without_cells_before_is_not_in_the_change():
+    """In one pool as in a set, where its weight goes to the others; and it counts for nothing."""
+    y = outcome(STAGGERED, gaps=False)
+    y[0, :5] = np.nan  # nothing before any start
+    ids = codes(N)
+    share = {ids[0]: 0.5, ids[2]: 0.3, ids[3]: 0.2}
+    sets = MatchedSets({ids[j]: share for j in STAGGERED})
+    for against in (None, sets):
+        made = Gap().fit(design_of(y, STAGGERED, against=against), "m")
+        without = Gap().fit(design_of(y, STAGGERED, against=against).drop(ids[0]), "m")
+        at = list(made.terms["term"]).index("change")
+        assert made.values[at] == pytest.approx(without.values[at], abs=1e-10)
+        n0 = 2 if against is not None else N - 6
+        assert made.terms["n_comparators"][at] == without.terms["n_comparators"][at] == n0
+        if against is None:
+            one, other = (error_of(e, "CR2")[at] for e in (made, without))
+            assert one == pytest.approx(other, rel=1e-9)
+
+
 def test_least_squares_finds_a_term_that_no_single_unit_shows():
     """No pilot has both the reference and the last lead; others tie the two together."""
     y = outcome(ONE, gaps=False)

@@ -181,6 +181,24 @@ def test_median_of_a_set_ignores_one_wild_comparator():
     assert found == pytest.approx(1 - 30)
 
 
+def test_median_of_those_that_are_observed():
+    """A gap in one comparator leaves the median of the others; nobody observed leaves a gap."""
+    y = np.zeros((6, 4))
+    y[0, 2:] = 5.0
+    y[1:4] = np.array([[1.0], [2.0], [6.0]])
+    ids = codes(6)
+    against = MatchedSets({ids[0]: dict.fromkeys(ids[1:4], 1 / 3)}, aggregate="median")
+    y[1, 0] = np.nan  # 2011: the median of 2 and 6
+    made = Gap().fit(design_of(y, {0: 2}, against=against), "m")
+    np.testing.assert_allclose(made.values, [-3, 3, 5, 6], rtol=0, atol=TIGHT)
+    assert made.terms["n_comparators"].tolist() == [3, 3, 0, 3]
+    assert made.terms["n_pilots"].tolist() == [1] * 4
+    y[1:4, 3] = np.nan  # nobody in 2014: the pilot's 9 there still counts, the path's is 2013's
+    y[0, 3] = 9.0
+    made = Gap().fit(design_of(y, {0: 2}, against=against), "m")
+    np.testing.assert_allclose(made.values, [-3, 7 - 2, 7, 8], rtol=0, atol=TIGHT)
+
+
 def test_a_rise_in_the_pilots_is_positive_in_every_estimator():
     rng = np.random.default_rng(3)
     for starts in (ONE, STAGGERED):
