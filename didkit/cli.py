@@ -97,14 +97,17 @@ def _version() -> str:
 def _demo(folder: Path, seed: int) -> None:
     """Evaluate, write, say."""
     from didkit.report import evaluate
+    from didkit.report.words import truths
     from didkit.simulate import load_evaluation
 
     _usable(folder)  # before a minute's work, not after
     packaged = load_evaluation(seed=seed)
     _say(textwrap.fill(packaged.description, _WIDTH))
     _say("Evaluating; this takes some seconds.")
-    evaluation = evaluate(packaged.design, truth=packaged.truth)
+    evaluation = evaluate(packaged.design, truth=packaged.truth, description=packaged.description)
     _say(f"\n{_table(evaluation)}\n")
+    if known := truths(evaluation):
+        _say(textwrap.fill(known, _WIDTH) + "\n")
     for paragraph in evaluation.in_words().split("\n\n"):
         _say(textwrap.fill(paragraph, _WIDTH) + "\n")
     for path in _write(evaluation, folder):
@@ -151,8 +154,12 @@ def _refused(folder: Path, error: OSError) -> DidkitError:
 def _table(evaluation: Evaluation) -> str:
     """Lay the table on its side, for 80 columns: a row a number, a column a metric."""
     from didkit.report import reader_table
+    from didkit.report.text import complete_table
 
     frame = reader_table(evaluation)
+    complete = complete_table(evaluation).drop(columns="Measure")
+    for name in complete.columns[:2]:  # the change and its interval
+        frame[f"{name}, observed in every period"] = complete[name]
     width = max(9, (_WIDTH - _LABEL) // max(len(frame), 1) - 2)
     columns = [[str(cell) for cell in row] for row in frame.to_numpy()]
     lines = []

@@ -7,6 +7,7 @@ few), where, and what to do. Nothing here knows about panels or estimates.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 __all__ = [
     "DesignError",
@@ -17,6 +18,8 @@ __all__ = [
     "PanelError",
     "ReadError",
     "first_few",
+    "is_number",
+    "is_whole",
 ]
 
 
@@ -102,3 +105,19 @@ def first_few(items: Iterable[object], n: int = 5) -> str:
     found = [str(item) for item in items]
     shown = ", ".join(found[:n]) + (", …" if len(found) > n else "")
     return f"{len(found)} ({shown})"
+
+
+def is_whole(value: object) -> bool:
+    """Tell a whole number (Python's or NumPy's) from anything else; a truth value is not one.
+
+    Examples
+    --------
+    >>> is_whole(3), is_whole(3.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Tell a real number from anything else; a truth value is not one."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -56,7 +56,7 @@ def test_demo_fits_a_terminal_and_shows_the_truth(demo: tuple[Path, str]) -> Non
     assert any(line.split() == ["True", "effect", "0", "0", "0", "0"] for line in lines)
     assert any(line.startswith("Gap before") and "-" in line for line in lines)
     assert "The true effect is zero" in " ".join(said.split())
-    assert "smallest change this design could have found" in " ".join(said.split())
+    assert "would have been found with 80% probability" in " ".join(said.split())
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

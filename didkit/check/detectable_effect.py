@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from didkit.errors import InferenceError
+from didkit.check.terms import main_term
+from didkit.errors import InferenceError, is_number
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
 from didkit.inference.student import t_quantile
@@ -43,15 +44,24 @@ class DetectableEffect:
 
     Examples
     --------
-    >>> DetectableEffect(power=0.9)
-    DetectableEffect(power=0.9, level=0.95)
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> did = dk.DiD().fit(design, "cpp").infer(None)
+    >>> more = did.check(dk.DetectableEffect(power=0.9)).facts["detectable"]
+    >>> more > did.check(dk.DetectableEffect(power=0.8)).facts["detectable"]
+    True
     """
 
     power: float = field(default=0.8, kw_only=True)
     level: float = field(default=0.95, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not (0.5 <= self.power < 1 and 0 < self.level < 1):
+        if not (
+            is_number(self.power)
+            and is_number(self.level)
+            and 0.5 <= self.power < 1
+            and 0 < self.level < 1
+        ):
             raise InferenceError(
                 needed="a power from 0.5 to below 1 and a level between 0 and 1",
                 found=f"power={self.power!r}, level={self.level!r}",
@@ -87,16 +97,21 @@ class DetectableEffect:
                 "percent": 100 * detectable / abs(base) if base else np.nan,
             }
         )
-        m = int(np.nanargmin(np.where(np.isfinite(detectable), detectable, np.inf)))
-        if estimate.n_terms > 1 and "change" in list(table["term"]):
-            m = list(table["term"]).index("change")
+        m = list(table["term"]).index(main_term(estimate))
+        if not np.isfinite(detectable[m]):
+            raise InferenceError(
+                needed="a standard error for the main term",
+                found=f"none for {table['term'].iloc[m]}",
+                where="DetectableEffect",
+                todo="see the notes of estimate.infer(ClusterRobust('CR2'))",
+            )
         unit = estimate.metric.unit
         return Finding(
             check=self,
             estimate=estimate,
             question="What is the smallest effect that this design could have found?",
             headline=(
-                f"An effect of {tables.number(float(detectable[m]))} {unit} "
+                f"An effect of {f'{tables.number(float(detectable[m]))} {unit}'.strip()} "
                 f"({table['percent'].iloc[m]:.0f}% of the comparators' level) would have been "
                 f"found with {self.power:.0%} probability; a smaller one with less."
             ),
@@ -127,13 +142,18 @@ def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
             todo="use one pool of comparators",
         )
     theirs = estimate.contributions[~estimate.sample.pilot]
-    spread = np.array([np.nanstd(column, ddof=1) for column in theirs.T])
+    spread = np.array([_sd(column[np.isfinite(column)]) for column in theirs.T])
     error = spread * np.sqrt(1 / n1 + 1 / np.maximum(n0, 1))
     return (
         error,
         closed_form_df(np.maximum(n0, 2).astype(float), np.zeros(len(n0))),
         "the comparators' standard deviation, as if pilots were as noisy",
     )
+
+
+def _sd(values: np.ndarray) -> float:
+    """Standard deviation; NaN for fewer than two values."""
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def _degrees(sure: Uncertainty) -> np.ndarray:

@@ -34,8 +34,11 @@ class LeaveOneOut:
 
     Examples
     --------
-    >>> LeaveOneOut()
-    LeaveOneOut(units='pilots', comparators='kept')
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> found = dk.DiD().fit(design, "cpp").infer(None).check(dk.LeaveOneOut())
+    >>> len(found.table)
+    10
     """
 
     units: Literal["pilots", "comparators", "all"] = "pilots"
@@ -108,6 +111,13 @@ class LeaveOneOut:
         term = main_term(estimate)
         m = list(estimate.terms["term"]).index(term)
         mine = table[(table["term"] == term) & table["estimate"].notna()].sort_values("estimate")
+        if mine.empty:
+            raise InferenceError(
+                needed="an estimate without at least one of the units",
+                found=f"none: {notes[0]}" if notes else "none",
+                where=repr(self),
+                todo="every unit left out is one that nothing can be estimated without",
+            )
         low, high = mine.iloc[0], mine.iloc[-1]
         what = {"pilots": "pilot", "comparators": "comparator", "all": "authority"}[self.units]
         headline = (

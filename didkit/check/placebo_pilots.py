@@ -41,8 +41,12 @@ class PlaceboPilots:
 
     Examples
     --------
-    >>> PlaceboPilots(draws=99, seed=1)
-    PlaceboPilots(draws=99, seed=1)
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> did = dk.DiD().fit(design, "cpp").infer(None)
+    >>> found = did.check(dk.PlaceboPilots(draws=99, seed=1))
+    >>> 0 <= found.facts["share_as_large"] <= 1
+    True
     """
 
     draws: int = field(default=999, kw_only=True)
@@ -73,7 +77,7 @@ class PlaceboPilots:
         """
         sample = estimate.sample
         n1 = sample.n_pilots
-        if estimate.reassigned is None or sample.n_comparators < 2 * n1:
+        if estimate.reassigned is None or sample.clustered_above or sample.n_comparators < 2 * n1:
             raise _no_bulk(estimate)
         term = main_term(estimate)
         m = list(estimate.terms["term"]).index(term)
@@ -81,7 +85,9 @@ class PlaceboPilots:
         placebo = self._without_pilots(estimate)
         if placebo.reassigned is None:
             raise _no_bulk(estimate)
-        chosen = assignments(placebo.sample, draws=self.draws, seed=self.seed)
+        chosen = assignments(
+            placebo.sample, draws=self.draws, seed=self.seed, assignable=placebo.assignable
+        )
         drawn = placebo.reassigned(chosen.labels)
         values = drawn.b[:, m]
         n = len(placebo.sample.units)
@@ -145,7 +151,7 @@ def _no_bulk(estimate: Estimate) -> InferenceError:
     """Say what placebo pilots need."""
     sample = estimate.sample
     return InferenceError(
-        needed="one pool with at least twice as many comparators as pilots",
+        needed="one pool with at least twice as many comparators as pilots, each its own cluster",
         found=f"{sample.n_pilots} pilots, {sample.n_comparators} comparators, against "
         f"{estimate.design.against.describe()}",
         where="PlaceboPilots",

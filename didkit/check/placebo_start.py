@@ -29,8 +29,11 @@ class PlaceboStart:
 
     Examples
     --------
-    >>> PlaceboStart()
-    PlaceboStart()
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> found = dk.DiD().fit(design, "cpp").infer(None).check(dk.PlaceboStart())
+    >>> found.table["start"].tolist()
+    ['2014', '2015', '2016', '2017']
     """
 
     def run(self, estimate: Estimate) -> Finding:

@@ -30,8 +30,11 @@ class PreTrends:
 
     Examples
     --------
-    >>> PreTrends()
-    PreTrends()
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> events = dk.EventStudy().fit(design, "cpp").infer(dk.Permutation(draws=199, seed=1))
+    >>> 0 < events.check(dk.PreTrends()).facts["p_value"] <= 1
+    True
     """
 
     def run(self, estimate: Estimate) -> Finding:

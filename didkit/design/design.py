@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from didkit.design.against import Against
+from didkit.design.against import Against, MatchedSets
 from didkit.design.log import cell_log, gaps_in_words
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
@@ -22,7 +22,7 @@ from didkit.design.spec import (
     start_of,
     window,
 )
-from didkit.errors import DesignError, first_few
+from didkit.errors import DesignError, first_few, is_whole
 from didkit.panel import Metric, Panel, Period, Status, nearest, unit_id
 
 __all__ = ["Design", "Selection"]
@@ -98,7 +98,9 @@ class Design:
             if not isinstance(given, kind):
                 raise DesignError(
                     needed=_NEEDED[argument],
-                    found=f"the class {given.__name__}" if isinstance(given, type) else repr(given),
+                    found=f"the class {given.__name__}"
+                    if isinstance(given, type)
+                    else f"a {type(given).__name__}",
                     where=f"Design, argument {argument}",
                     todo="see help(didkit.Design)",
                 )
@@ -490,7 +492,13 @@ class Design:
             )
         rollout = self.rollout.without(code) if code in self._starts else self.rollout
         return Design._from(
-            replace(self._spec, rollout=rollout, fixed=fixed, dropped=(*self._spec.dropped, code))
+            replace(
+                self._spec,
+                rollout=rollout,
+                fixed=fixed,
+                barred=self._spec.barred | {code},
+                dropped=(*self._spec.dropped, code),
+            )
         )
 
     def without_pilot(self, unit: object) -> Design:
@@ -511,6 +519,8 @@ class Design:
                 where="Design.without_pilot",
                 todo="choose from: " + ", ".join(self.pilots),
             )
+        if isinstance(self.against, MatchedSets):  # the sets are given: nothing to rebuild
+            return self.drop(code)
         return Design._from(
             replace(
                 self._spec,
@@ -532,6 +542,21 @@ class Design:
         DesignError
             If a new pilot is not in the panel or no comparator is left.
         """
+        if not isinstance(rollout, Rollout):
+            raise DesignError(
+                needed=_NEEDED["rollout"],
+                found=f"a {type(rollout).__name__}",
+                where="Design.reassign",
+                todo="write design.reassign(Rollout({…}))",
+            )
+        out = [u for u in rollout.pilots if u in self._spec.exclude or u in self._spec.barred]
+        if out:
+            raise DesignError(
+                needed="pilots that were not left out of the design",
+                found=f"{first_few(out)} excluded or dropped",
+                where="Design.reassign",
+                todo="choose other units",
+            )
         if self._comparison.sets is not None:
             return Design._from(replace(self._spec, rollout=rollout, fixed=None))
         everyone = set(self.pilots) | set(self.comparators)
@@ -545,24 +570,25 @@ class Design:
         )
 
     def shift(self, periods: int) -> Design:
-        """Return the design with every start moved, on untreated periods only.
+        """Return the design with one earlier start for all pilots, on untreated periods only.
 
         Parameters
         ----------
         periods : int
-            Negative: earlier, a placebo in time. The periods from the first real start on are
-            left out, so that nothing treated remains.
+            Negative: so many periods before the first real start, for every pilot, also those
+            that started later. The periods from the first real start on are left out, so that
+            nothing treated remains.
 
         Raises
         ------
         DesignError
             If `periods` is not negative, or a start would leave no period before it.
         """
-        if periods >= 0:
+        if not is_whole(periods) or periods >= 0:
             raise DesignError(
-                needed="a negative number of periods: starts can be moved to untreated periods "
-                "only",
-                found=str(periods),
+                needed="a negative whole number of periods: starts can be moved to untreated "
+                "periods only",
+                found=repr(periods),
                 where="Design.shift",
                 todo="use −1, −2, …",
             )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pandas as pd
+
 from didkit.design.against import Against, Comparison
 from didkit.design.rollout import Rollout
 from didkit.errors import DesignError, PanelError, first_few
@@ -37,7 +39,8 @@ def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:
     """Return the labels of the window; a gap in it is an error."""
     if periods is None:
         return panel.periods
-    if isinstance(periods, str) or not periods:
+    given: Any = periods
+    if isinstance(given, str) or not isinstance(given, Iterable) or not list(given):
         raise DesignError(
             needed="the first and the last period, or all periods of the window",
             found=repr(periods),
@@ -61,7 +64,7 @@ def excluded(
     panel: Panel, rollout: Rollout, exclude: Iterable[object] | Mapping[Any, str]
 ) -> dict[str, str]:
     """Return the units to leave out, with reasons; each must exist and be no pilot."""
-    if isinstance(exclude, str):
+    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
         exclude = [exclude]
     given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, "")
     made = {unit_id(unit): str(reason) for unit, reason in given.items()}
@@ -98,9 +101,10 @@ def labels_of(
                 where="Design",
                 todo="choose one of: " + ", ".join(table.columns),
             )
-        made = {str(unit): str(label) for unit, label in table[given].items()}
-    else:
-        made = {unit_id(unit): str(label) for unit, label in given.items()}
+        given = table[given].to_dict()
+    made = {
+        unit_id(unit): "" if pd.isna(label) else str(label).strip() for unit, label in given.items()
+    }
     without = [unit for unit in panel.unit_ids if not made.get(unit)]
     if without:
         raise DesignError(

@@ -69,6 +69,7 @@ def change(
         made = windows(sample)
         parts, notes = _by_set(sample, sample.sets, made)
     else:
+        sample = _carrying(sample, windows(sample))
         made = windows(sample)
         parts = _observed(sample, made)
         notes = _two_way_notes(sample, parts)
@@ -83,6 +84,38 @@ def change(
     )
 
 
+def _acts(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
+    """Where each term's treatment acts, (J, k, T); nowhere for comparators."""
+    acts = np.zeros((len(sample.units), *windows.acts.shape[1:]), dtype=bool)
+    acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
+    return acts
+
+
+def _varies(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether some treatment path changes over a unit's observed cells, (J,)."""
+    seen = mask[:, None]
+    on, off = (acts & seen).any(axis=2), (~acts & seen).any(axis=2)
+    return np.asarray(np.any(on & off, axis=1))
+
+
+def _carrying(sample: Sample, windows: Windows) -> Sample:
+    """Leave out what carries no change: units with one cell, pilots seen on one side only."""
+    sample = sample.keep(
+        np.asarray(sample.mask.sum(axis=1) > 1), "fewer than two cells with a value carry no change"
+    )
+    moves = ~sample.pilot | _varies(sample.mask, _acts(sample, windows))
+    return sample.keep(moves, "a pilot without values both before and after its start")
+
+
+def _assignable(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
+    """Units that could have been pilots of every start: observed on both sides of it."""
+    n = len(sample.units)
+    made = np.ones(n, dtype=bool)
+    for acts in windows.acts:
+        made &= _varies(sample.mask, np.broadcast_to(acts, (n, *acts.shape)))
+    return made | sample.pilot
+
+
 def _observed(sample: Sample, windows: Windows) -> Published:
     """Two-way fixed effects; the long differences beside them, to look at."""
     fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
@@ -90,10 +123,10 @@ def _observed(sample: Sample, windows: Windows) -> Published:
         pairs = two_groups(sample, windows)
     except EstimationError:  # least squares finds a term that no single unit shows
         pairs = None
-    enough = sample.mask.sum(axis=1) > 1
-    acts = np.zeros((len(sample.units), *windows.acts.shape[1:]), dtype=bool)
-    acts[sample.pilot] = windows.acts[sample.cohort[sample.pilot]]
-    carries = (acts & sample.mask[:, None]).any(axis=2) & enough[:, None]
+    acts = _acts(sample, windows)
+    # a pilot carries a term with cells in it; together they need cells where nothing acts
+    carries = (acts & sample.mask[:, None]).any(axis=2) & sample.pilot[:, None]
+    base = (sample.mask & ~acts.any(axis=1)).any(axis=1) & sample.pilot
     balanced = bool(sample.mask.all()) and len(sample.starts) == 1
     return Published(
         values=fitted.values,
@@ -104,18 +137,15 @@ def _observed(sample: Sample, windows: Windows) -> Published:
         contributions=pairs.contributions if pairs is not None else None,
         # balanced with one start: the same refits, without least squares
         reassigned=pairs.reassigned if balanced and pairs is not None else fitted.reassigned,
-        n_pilots=carries.sum(axis=0),
-        n_comparators=np.full(len(windows.terms), int((enough & ~sample.pilot).sum())),
+        n_pilots=np.minimum(carries.sum(axis=0), base.sum()),
+        n_comparators=np.full(len(windows.terms), sample.n_comparators),
+        assignable=_assignable(sample, windows),
     )
 
 
 def _two_way_notes(sample: Sample, parts: Published) -> tuple[str, ...]:
-    """Say which units carry nothing, and how far staggered starts bend the weights."""
+    """Say how far staggered starts bend the weights, and who could not have been a pilot."""
     notes = []
-    alone = sample.mask.sum(axis=1) == 1
-    if alone.any():
-        units = [unit for unit, one in zip(sample.units, alone, strict=True) if one]
-        notes.append(f"{first_few(units)} have one cell with a value, which carries no change")
     if len(sample.starts) > 1 and parts.weights is not None:
         treated = np.where(sample.treated, parts.weights, 0.0)
         negative = np.abs(np.minimum(treated, 0.0)).sum(axis=(1, 2))
@@ -125,6 +155,12 @@ def _two_way_notes(sample: Sample, parts: Published) -> tuple[str, ...]:
             "starts are staggered: two-way fixed effects also compare pilots with pilots that "
             f"started earlier; {share:.0%} of the absolute weight on treated cells is negative "
             "(cells='complete' compares with units that never start)"
+        )
+    if parts.assignable is not None and not parts.assignable.all():
+        gone = [u for u, could in zip(sample.units, parts.assignable, strict=True) if not could]
+        notes.append(
+            f"{first_few(gone)} comparators, seen on one side of a start only, take no part as "
+            "placebo pilots"
         )
     return tuple(notes)
 

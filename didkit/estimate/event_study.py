@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from didkit.design import Design, Sample
-from didkit.errors import EstimationError
+from didkit.errors import EstimationError, is_whole
 from didkit.estimate.cells import CellsUsed, change, check_cells
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric, Period
@@ -79,11 +79,7 @@ class EventStudy:
                 where="EventStudy",
                 todo="choose one",
             )
-        if self.time == "event" and (
-            isinstance(self.reference, bool)
-            or not isinstance(self.reference, int)
-            or self.reference >= 0
-        ):
+        if self.time == "event" and (not is_whole(self.reference) or int(self.reference) >= 0):
             raise EstimationError(
                 needed="a reference before the start: −1, −2, …",
                 found=repr(self.reference),

@@ -24,7 +24,8 @@ class Gap:
 
     None of them is an effect. ``gap_after`` is what an evaluation without a before would call
     one; ``gap_before`` is how much of it was there already; ``before_after`` is what the pilots
-    alone would suggest; ``change`` is gap_after − gap_before.
+    alone would suggest; ``change`` is the difference of the gaps among units seen in both windows
+    (without missing cells: gap_after − gap_before).
 
     Parameters
     ----------

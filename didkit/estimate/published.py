@@ -31,6 +31,7 @@ class Published:
     contrast: Floats | None = None
     contributions: Floats | None = None
     reassigned: Callable[[Labels], Draws] | None = None
+    assignable: NDArray[np.bool_] | None = None
 
     def to_estimate(
         self,
@@ -58,6 +59,7 @@ class Published:
             contrast=self.contrast,
             contributions=self.contributions,
             reassigned=self.reassigned,
+            assignable=self.assignable,
             reference=reference,
             facts=facts or {},
             notes=notes,

@@ -10,6 +10,8 @@ test see all there is to see.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,7 @@ from didkit.results import Draws, Labels
 __all__ = ["two_groups"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp] | Labels
 
 
 def two_groups(sample: Sample, windows: Windows) -> Published:
@@ -76,17 +79,18 @@ def _numbers(cells: Floats, y: Floats) -> Floats:
     return made
 
 
-def _own(numbers: Floats, sample: Sample) -> Floats:
+def _own(numbers: Floats, cohort: Ints) -> Floats:
     """Numbers of the pilots for their own start, (J, k); NaN for comparators."""
-    made = np.full((len(sample.units), *numbers.shape[2:]), np.nan)
-    made[sample.pilot] = numbers[sample.pilot, sample.cohort[sample.pilot]]
+    made = np.full((len(cohort), *numbers.shape[2:]), np.nan)
+    pilot = cohort >= 0
+    made[pilot] = numbers[pilot, cohort[pilot]]
     return made
 
 
-def _shares(own: Floats, sample: Sample) -> Floats:
+def _shares(own: Floats, cohort: Ints, n_cohorts: int) -> Floats:
     """Share of each cohort among the pilots that carry each term, (G, k)."""
-    there = np.isfinite(own) & sample.pilot[:, None]
-    count = np.stack([there[sample.cohort == g].sum(axis=0) for g in range(len(sample.starts))])
+    there = np.isfinite(own)
+    count = np.stack([there[cohort == g].sum(axis=0) for g in range(n_cohorts)])
     total = count.sum(axis=0)
     made: Floats = np.divide(count, total, out=np.zeros(count.shape), where=total > 0)
     return made
@@ -126,41 +130,65 @@ def _require(there: NDArray[np.bool_], sample: Sample, windows: Windows, arm: st
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Arms:
+    """Both arms' numbers under one assignment, (J, k), and the difference of their means."""
+
+    values: Floats
+    influence: Floats
+    numbers: Floats
+    used: NDArray[np.bool_]
+    share: Floats
+    cohorts: Floats
+    n_pilots: NDArray[np.int64]
+    n_comparators: NDArray[np.int64]
+
+
+def _arms(numbers: Floats, cohort: Ints, compared: NDArray[np.bool_]) -> _Arms:
+    """Take the mean of the pilots less the mean of the comparators."""
+    pilot = cohort >= 0
+    own = _own(numbers, cohort)
+    shares = _shares(own, cohort, numbers.shape[1])
+    pooled = _averaged(numbers, shares)
+    pooled[pilot] = np.nan
+    pooled[:, ~compared] = np.nan
+    own[pilot] -= _drift(numbers, pooled, shares)[cohort[pilot]]
+    both = np.where(pilot[:, None], own, pooled)
+    used = np.isfinite(both)
+    n1 = (used & pilot[:, None]).sum(axis=0)
+    n0 = (used & ~pilot[:, None]).sum(axis=0)
+    filled = np.where(used, both, 0.0)
+    mean1 = np.divide(filled[pilot].sum(axis=0), n1, out=np.full(len(n1), np.nan), where=n1 > 0)
+    mean0 = np.divide(filled[~pilot].sum(axis=0), n0, out=np.zeros(len(n0)), where=n0 > 0)
+    share = np.where(pilot[:, None], 1 / np.maximum(n1, 1), -1 / np.maximum(n0, 1))
+    centre = np.where(pilot[:, None], mean1, mean0)
+    values = np.where(compared & (n0 == 0), np.nan, mean1 - mean0)
+    influence = np.where(used, share * (filled - centre), 0.0)
+    return _Arms(values, influence, both, used, share, shares, n1, n0)
+
+
 def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> Published:
     """Compare with one pool: the mean of the pilots less the mean of the comparators."""
     pilot = sample.pilot
-    own = _own(numbers, sample)
-    _require(np.isfinite(own), sample, windows, "pilot")
-    shares = _shares(own, sample)
-    pooled = _averaged(numbers, shares)
-    pooled[pilot] = np.nan
-    pooled[:, ~windows.compared] = np.nan
-    _require(np.isfinite(pooled), sample, windows, "comparator")
-    own[pilot] -= _drift(numbers, pooled, shares)[sample.cohort[pilot]]
-    contributions = np.where(pilot[:, None], own, pooled)
-    used = np.isfinite(contributions)
-    n1 = (used & pilot[:, None]).sum(axis=0)
-    n0 = (used & ~pilot[:, None]).sum(axis=0)
-    filled = np.where(used, contributions, 0.0)
-    mean1 = filled[pilot].sum(axis=0) / n1
-    mean0 = np.divide(filled[~pilot].sum(axis=0), n0, out=np.zeros(len(n0)), where=n0 > 0)
-    share = np.where(pilot[:, None], 1 / n1, -1 / np.maximum(n0, 1))
-    centre = np.where(pilot[:, None], mean1, mean0)
+    made = _arms(numbers, sample.cohort, windows.compared)
+    _require(made.used & pilot[:, None], sample, windows, "pilot")
+    _require(made.used & ~pilot[:, None], sample, windows, "comparator")
     own_cells = np.zeros((len(pilot), *cells.shape[2:]))
     own_cells[pilot] = cells[pilot, sample.cohort[pilot]]
-    cell = np.where(pilot[:, None, None], own_cells, _averaged(cells, shares))
-    weights = np.where(used[:, :, None], share[:, :, None] * cell, 0.0)
-    normal, contrast = _normal(sample, windows, filled, used)
+    cell = np.where(pilot[:, None, None], own_cells, _averaged(cells, made.cohorts))
+    weights = np.where(made.used[:, :, None], made.share[:, :, None] * cell, 0.0)
+    filled = np.where(made.used, made.numbers, 0.0)
+    normal, contrast = _normal(sample, windows, filled, made.used)
     return Published(
-        values=mean1 - mean0,
+        values=made.values,
         weights=weights.transpose(1, 0, 2),
-        influence=np.where(used, share * (filled - centre), 0.0),
+        influence=made.influence,
         normal=normal,
         contrast=contrast,
-        contributions=contributions,
-        reassigned=_Reassign(sample, windows, cells, numbers, shares),
-        n_pilots=n1,
-        n_comparators=n0,
+        contributions=made.numbers,
+        reassigned=_Reassign(sample, windows, cells, numbers, made.cohorts),
+        n_pilots=made.n_pilots,
+        n_comparators=made.n_comparators,
     )
 
 
@@ -187,7 +215,7 @@ def _normal(
     normal = Normal.from_rows(
         design.reshape(-1, p)[rows],
         numbers.ravel()[rows],
-        np.repeat(sample.clusters, k)[rows],
+        np.repeat(np.array(sample.cluster_labels)[sample.clusters], k)[rows],
         names=tuple(names),
     )
     return normal, contrast
@@ -258,7 +286,8 @@ class _Reassign:
     """The comparison under other assignments of the pilots, many at once.
 
     The sums over the comparators are those over everybody less those over the pilots of the draw,
-    so the work is B × n1 × k whatever the number of units.
+    so the work is B × n1 × k whatever the number of units. Where starts are staggered and cells
+    missing, the shares of the cohorts change with the draw, and each draw is made by itself.
     """
 
     def __init__(
@@ -269,6 +298,8 @@ class _Reassign:
         treated = np.einsum("jgmt,jmt->jgm", cells, acts)
         pooled = _averaged(numbers, shares)
         centre = np.nanmean(pooled, axis=0) if len(pooled) else 0.0
+        carried = windows.carried & windows.compared
+        self.varying = len(sample.starts) > 1 and bool(np.isnan(numbers[:, carried]).any())
         self.own = np.stack([numbers - centre, treated])
         self.pool = np.stack([pooled - centre, _averaged(treated, shares)])
         used = np.isfinite(pooled)[:, None] & (shares > 0)
@@ -278,6 +309,8 @@ class _Reassign:
 
     def __call__(self, labels: Labels) -> Draws:
         """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
+        if self.varying:
+            return Draws.stack([self._one(row) for row in labels])
         n_draws = len(labels)
         at = np.nonzero(labels >= 0)
         n1 = len(at[0]) // n_draws
@@ -310,6 +343,18 @@ class _Reassign:
             v0=np.maximum(spread[0], 0.0),
             v1=spread[1],
             v2=np.maximum(spread[2], 0.0),
+        )
+
+    def _one(self, cohort: Ints) -> Draws:
+        """Return one draw, shares and all made anew."""
+        y, d = (_arms(part, cohort, self.compared) for part in self.own)
+        gone = np.where(self.compared & np.isfinite(y.values), 0.0, np.nan)
+        return Draws(
+            b=(y.values + gone)[None],
+            a=(d.values + gone)[None],
+            v0=(y.influence**2).sum(axis=0)[None],
+            v1=(y.influence * d.influence).sum(axis=0)[None],
+            v2=(d.influence**2).sum(axis=0)[None],
         )
 
 

@@ -33,23 +33,40 @@ def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
         If no term has one; the text names what to use instead.
     """
     n1, n0 = carried_by(estimate)
-    sample = estimate.sample
-    arms = {
-        "pilot": min(len(np.unique(sample.clusters[sample.pilot])), int(n1.max())),
-        "comparator": len(np.unique(sample.clusters[~sample.pilot])),
-    }
-    alone = [arm for arm, count in arms.items() if count < 2]
-    exists = np.asarray((n1 >= 2) & (n0 != 1))
-    if (estimate.sample.sets is None and alone) or not exists.any():
-        who = " and ".join(alone) or "pilot"
+    g1, g0 = _clusters(estimate)
+    exists = np.asarray((np.minimum(n1, g1) >= 2) & ((n0 == 0) | (np.minimum(n0, g0) >= 2)))
+    if not exists.any():
+        alone = [
+            arm if n.max() < 2 else f"cluster of {arm}s"
+            for arm, n, g in (("pilot", n1, g1), ("comparator", n0, g0))
+            if n.max() > 0 and np.minimum(n, g).max() < 2
+        ]
+        who = " and ".join(alone) or "pilot or comparator in each term"
+        pool = "" if estimate.reassigned is not None else " with one pool of comparators"
         raise InferenceError(
             needed="at least two clusters of pilots and two of comparators",
             found=f"1 {who} (of {int(n1.max())} pilots and {int(n0.max())} comparators)",
             where=f"{method} of {estimate.metric.name!r}",
-            todo="no cluster-robust variance exists; use Permutation(), which ranks this pilot "
-            "among placebo pilots (FermanPinto comes in a later version)",
+            todo=f"no cluster-robust variance exists; use Permutation(){pool}, which ranks this "
+            "pilot among placebo pilots (Ferman–Pinto comes in a later version)",
         )
     return exists
+
+
+def _clusters(estimate: Estimate) -> tuple[Ints, Ints]:
+    """Count the clusters of pilots and of comparators that carry each term."""
+    sample = estimate.sample
+    used = (
+        np.ones((len(sample.units), estimate.n_terms), dtype=bool)
+        if estimate.contributions is None
+        else np.isfinite(estimate.contributions)
+    )
+    arms = (sample.pilot, np.ones_like(sample.pilot) if sample.sets is not None else ~sample.pilot)
+    first, second = (
+        np.array([len(np.unique(sample.clusters[arm & column])) for column in used.T])
+        for arm in arms
+    )
+    return first, second
 
 
 def lost_in_words(estimate: Estimate, exists: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -38,7 +38,9 @@ class Assignments:
         return least if self.exact else max(least, 1 / (1 + len(self.labels)))
 
 
-def assignments(sample: Sample, *, draws: int, seed: int) -> Assignments:
+def assignments(
+    sample: Sample, *, draws: int, seed: int, assignable: NDArray[np.bool_] | None = None
+) -> Assignments:
     """Hand the starts out again: inside strata, as many pilots of each start as there are.
 
     Parameters
@@ -49,8 +51,11 @@ def assignments(sample: Sample, *, draws: int, seed: int) -> Assignments:
         If there are no more assignments than this, all are listed; otherwise so many are drawn.
     seed : int
         Of the generator.
+    assignable : bool array (J,), optional
+        Units that could have been pilots; by default all.
     """
-    strata = [np.flatnonzero(sample.strata == s) for s in np.unique(sample.strata)]
+    could = np.ones(len(sample.units), dtype=bool) if assignable is None else assignable
+    strata = [np.flatnonzero((sample.strata == s) & could) for s in np.unique(sample.strata)]
     held = [sample.cohort[members][sample.cohort[members] >= 0] for members in strata]
     total = math.prod(_ways(len(m), h) for m, h in zip(strata, held, strict=True))
     mirrored = len(sample.starts) == 1 and all(

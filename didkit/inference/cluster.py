@@ -163,7 +163,7 @@ class ClusterRobust:
         if self.df_used == "g-1":
             return np.full(int(exists.sum()), len(estimate.sample.cluster_labels) - 1.0)
         if self.df_used == "welch":
-            return _welch(estimate, self)[exists]
+            return _welch(estimate, self, exists)
         if estimate.normal is None or estimate.contrast is None:
             raise self._lacks(estimate, "cross-products by cluster")
         return linear.df_satterthwaite(estimate.normal, estimate.contrast[exists], self._adjustment)
@@ -215,6 +215,14 @@ class ClusterRobust:
                 float(found.p_value),
                 f"{self.kind}, Hotelling's T² with {df:.1f} degrees of freedom",
             )
+        if np.linalg.matrix_rank(covariance, hermitian=True) < q:
+            raise InferenceError(
+                needed=f"a covariance of full rank for {q} terms",
+                found=f"rank {np.linalg.matrix_rank(covariance, hermitian=True)}, from "
+                f"{len(estimate.sample.cluster_labels)} clusters",
+                where=repr(self),
+                todo="test fewer terms together, or use Permutation()",
+            )
         wald = float(values @ np.linalg.solve(covariance, values))
         if self.df_used == "normal":
             p = float(scipy.special.chdtrc(q, wald))
@@ -223,7 +231,7 @@ class ClusterRobust:
         return JointTest(terms, wald / q, p, f"{self.kind}, F with {q} and G − 1")
 
 
-def _welch(estimate: Estimate, inference: ClusterRobust) -> Floats:
+def _welch(estimate: Estimate, inference: ClusterRobust, exists: NDArray[np.bool_]) -> Floats:
     """Welch's degrees of freedom, estimated from the spread of each arm (Welch 1947)."""
     numbers, pilot = estimate.contributions, estimate.sample.pilot
     if numbers is None or estimate.sample.clustered_above or not _one_number(estimate, numbers):
@@ -234,11 +242,12 @@ def _welch(estimate: Estimate, inference: ClusterRobust) -> Floats:
             todo="use df='bell-mccaffrey', or cells='complete'",
         )
     made = []
-    for m in range(estimate.n_terms):
+    for m in np.flatnonzero(exists):
         used = np.isfinite(numbers[:, m])
         arms = [numbers[used & pilot, m], numbers[used & ~pilot, m]]
         parts = [(arm.var(ddof=1) / len(arm), len(arm) - 1) for arm in arms if len(arm) > 1]
-        made.append(sum(v for v, _ in parts) ** 2 / sum(v**2 / d for v, d in parts))
+        spread = sum(v**2 / d for v, d in parts)
+        made.append(sum(v for v, _ in parts) ** 2 / spread if spread > 0 else np.nan)
     return np.array(made)
 
 

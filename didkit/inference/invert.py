@@ -123,8 +123,9 @@ def _end(test: _Test, alpha: float, side: float) -> tuple[float, bool]:
     accepted = test.p(test.estimate + side * grid) > alpha
     last = int(np.flatnonzero(accepted)[-1]) if accepted.any() else 0
     whole = bool(accepted[: last + 1].all())
-    inside = grid[last]
-    outside = grid[last + 1] if last + 1 < len(grid) else reach * 2
+    if last + 1 == len(grid):  # accepted again, as far as the search goes
+        return side * np.inf, whole
+    inside, outside = grid[last], grid[last + 1]
     for _ in range(BISECTIONS):
         middle = (inside + outside) / 2
         if test.p(np.array([test.estimate + side * middle]))[0] > alpha:

@@ -25,8 +25,9 @@ class Jackknife:
 
     Notes
     -----
-    Variance ``(G−1)/G Σ (θ(−g) − θ)²``, the CR3J of MacKinnon, Nielsen & Webb (2023, equation 8);
-    t with Bell and McCaffrey's degrees of freedom of a difference of two means of as many pilots
+    Variance ``(G−1)/G Σ (θ(−g) − θ)²``, centred on the estimate (summclust's CRV3; the jackknife
+    of MacKinnon, Nielsen & Webb 2023 centred on the mean of the deletions differs slightly); t
+    with Bell and McCaffrey's degrees of freedom of a difference of two means of as many pilots
     and comparators. Comparators are not rebuilt when a pilot is dropped. Fails with one pilot
     (refused), and for matched sets it treats the comparators' weights as given.
 
@@ -70,7 +71,7 @@ class Jackknife:
             closed_form_df(n1.astype(float), n0.astype(float)),
             level=level,
             method=f"cluster jackknife, {n_clusters} refits, Bell–McCaffrey degrees of freedom",
-            notes=lost_in_words(estimate, exists),
+            notes=(*lost_in_words(estimate, exists), *_gone(estimate, covariance, exists)),
         )
 
     def _without(self, estimate: Estimate, g: int) -> np.ndarray:
@@ -91,3 +92,12 @@ class Jackknife:
             ) from error
         found = dict(zip(refitted.terms["term"], refitted.values, strict=True))
         return np.array([found.get(term, np.nan) for term in estimate.terms["term"]])
+
+
+def _gone(estimate: Estimate, covariance: np.ndarray, exists: np.ndarray) -> tuple[str, ...]:
+    """Say which terms some deletion leaves without an estimate."""
+    lost = exists & ~np.isfinite(np.diagonal(covariance))
+    if not lost.any():
+        return ()
+    terms = [t for t, gone in zip(estimate.terms["term"], lost, strict=True) if gone]
+    return (f"{', '.join(map(str, terms))}: gone without one of the clusters, so no jackknife",)

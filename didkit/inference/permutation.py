@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError
+from didkit.errors import InferenceError, is_whole
 from didkit.inference.assignments import Assignments, assignments
 from didkit.inference.invert import TIES, invert
 from didkit.results import Draws, Estimate, JointTest, Uncertainty
@@ -50,8 +50,11 @@ class Permutation:
 
     Examples
     --------
-    >>> Permutation(draws=999, seed=1)
-    Permutation(statistic='t', draws=999, seed=1)
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> did = dk.DiD().fit(design, "cpp").infer(dk.Permutation(draws=199, seed=1))
+    >>> bool(did["att"]["conf_low"] < 0 < did["att"]["conf_high"])  # the true effect is zero
+    True
     """
 
     statistic: Literal["t", "beta"] = "t"
@@ -66,7 +69,14 @@ class Permutation:
                 where="Permutation",
                 todo="choose one",
             )
-        if type(self.draws) is not int or self.draws < 19:
+        if not is_whole(self.seed) or not is_whole(self.draws) or self.seed < 0:
+            raise InferenceError(
+                needed="whole numbers: draws= at least 19, seed= at least 0",
+                found=f"draws={self.draws!r}, seed={self.seed!r}",
+                where="Permutation",
+                todo="for example Permutation(draws=9999, seed=1)",
+            )
+        if self.draws < 19:
             raise InferenceError(
                 needed="a whole number of draws, at least 19 (the least p is then .05)",
                 found=repr(self.draws),
@@ -163,7 +173,9 @@ class Permutation:
                 where=repr(self),
                 todo="use strata= instead of clusters=, or ClusterRobust",
             )
-        chosen = assignments(sample, draws=self.draws, seed=self.seed)
+        chosen = assignments(
+            sample, draws=self.draws, seed=self.seed, assignable=estimate.assignable
+        )
         actual = estimate.reassigned(sample.cohort[None].astype(np.int64))
         return chosen, estimate.reassigned(chosen.labels), actual
 

@@ -126,7 +126,9 @@ class Panel:
             Columns with the unit's id and the period's label.
         metrics : sequence or mapping of str, or str
             Wide: the columns that are metrics, or a mapping of column to `Metric` or to the name
-            of one in the registry. Long: the column that names the metric.
+            of one in the registry. Long: the column that names the metric. A name in the registry
+            (`didkit.METRICS`) says what the numbers are: ``cla`` is a rate per 10,000 children,
+            ``cla_count`` a number of them; any other name is a plain value without a unit.
         value : str, optional
             Long only: the column with the numbers.
         exposure : str, optional
@@ -151,6 +153,16 @@ class Panel:
             period that does not parse, a gap in the calendar, text or a suppression symbol in a
             number column, infinite or impossible negative numbers, bounds that do not hold the
             value.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import didkit as dk
+        >>> frame = pd.DataFrame(
+        ...     {"code": [303, 303, 926, 926], "year": [2018, 2019] * 2, "rate": [61.0, 62, 80, 79]}
+        ... )
+        >>> dk.Panel.from_frame(frame, unit="code", period="year", metrics={"rate": "cla"})
+        Panel(2 units × 2 periods (2018 to 2019); metrics: cla)
         """
         if layout == "wide":
             built = cells_from_wide(
@@ -476,9 +488,10 @@ class Panel:
         with np.errstate(invalid="ignore"):
             value = top.value / bottom.value * rate.per
             low = top.lower / bottom.upper * rate.per
-            high = top.upper / bottom.lower * rate.per
+            high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * rate.per
         unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
-        status = np.where(unknown, bottom.status, top.status).astype(np.int8)
+        lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
+        status = np.where(unknown, lost, top.status).astype(np.int8)
         cells = Cells(value, status, low, high)
         note = Source("computed", note=derivation)
         return Panel(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -22,7 +24,7 @@ from didkit.results import Estimate, tables
 
 __all__ = ["gap"]
 
-_AFTER = 1.3  # where the second window stands: labels need room on both sides
+_ROOM = 12.0  # points between a label and what stands beside it
 
 
 def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
@@ -61,7 +63,6 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             where="the gap picture",
             todo="draw Gap().fit(design, metric)",
         )
-    ax = canvas(ax, width=6.4, height=4.1)
     means = estimate.facts
     data = pd.DataFrame(
         {
@@ -71,11 +72,13 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             "gap": [found["gap_before"], found["gap_after"]],
         }
     )
+    places = _places(data)
+    ax = canvas(ax, width=max(6.4, (places.total + 90) / 72), height=4.1)
     values = data[["pilots", "comparators"]].to_numpy()
     pad = 0.22 * (float(values.max() - values.min()) or 1.0)
     ax.set_ylim(values.min() - pad, values.max() + pad)
-    ax.set_xlim(-0.62, _AFTER + 0.8)
-    for x, row in zip((0.0, _AFTER), rows(data), strict=True):
+    ax.set_xlim(0, places.total)
+    for x, row in zip((places.before, places.after), rows(data), strict=True):
         ax.plot([x, x], [row.pilots, row.comparators], color=INK, linewidth=2.2, zorder=2)
         ax.plot(x, row.comparators, "o", color=COMPARATOR, markersize=11, zorder=3)
         ax.plot(x, row.pilots, "o", color=PILOT, markersize=11, zorder=3)
@@ -98,10 +101,43 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             fontsize=TEXT + 1,
             weight="bold",
             color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},  # over the line, if ever
+            zorder=5,
         )
-    ax.axvline(_AFTER * 0.59, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    ax.set_xticks([0, _AFTER], [_when(estimate, "before"), _when(estimate, "after")])
+    ax.axvline(places.start, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    marks = [places.before, places.after]
+    ax.set_xticks(marks, [_when(estimate, "before"), _when(estimate, "after")])
     return finish(ax, _title(estimate, found), data, ylabel=axis_label(estimate.metric))
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where both windows and the start stand, in points from the left, and how wide all is."""
+
+    before: float
+    start: float
+    after: float
+    total: float
+
+
+def _places(data: pd.DataFrame) -> _Places:
+    """Give every label the room that its letters need, so that none reaches the start's line."""
+
+    def gap_room(value: float) -> float:
+        return (TEXT + 1) * 0.66 * len(f"gap {signed(value)}") + 9 + _ROOM
+
+    def mean_room(row: pd.Series) -> float:
+        longest = max(
+            len(f"Comparators {tables.number(row['comparators'])}"),
+            len(f"Pilots {tables.number(row['pilots'])}"),
+        )
+        return TEXT * 0.6 * longest + 7 + _ROOM
+
+    first, second = data.iloc[0], data.iloc[1]
+    before = gap_room(first["gap"])
+    start = before + mean_room(first)
+    after = start + gap_room(second["gap"])
+    return _Places(before, start, after, after + mean_room(second))
 
 
 def _when(estimate: Estimate, phase: str) -> str:

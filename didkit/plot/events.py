@@ -39,7 +39,7 @@ def event_study(estimate: Estimate, ax: Axes | None = None) -> Axes:
         ``ax.data``: one row a term, ``term, position, label, phase, estimate, conf_low,
         conf_high, n_pilots``, in the metric's unit. Terms before the start are grey; those that
         one pilot carries are lighter, and the foot says so. An interval without a limit runs to
-        the edge.
+        the edge and ends in an arrow.
 
     Raises
     ------
@@ -145,6 +145,9 @@ def _draw(estimate: Estimate, data: pd.DataFrame, ax: Axes, title: str) -> Axes:
         if not (np.isnan(row.conf_low) or np.isnan(row.conf_high)):
             ends = [max(row.conf_low, low), min(row.conf_high, high)]
             ax.plot([row.position] * 2, ends, color=colour, alpha=light, linewidth=2, zorder=2)
+            for limit, end, mark in ((row.conf_low, low, "v"), (row.conf_high, high, "^")):
+                if np.isinf(limit):
+                    ax.plot(row.position, end, mark, color=colour, alpha=light, clip_on=False)
         ax.plot(row.position, row.estimate, "o", color=colour, alpha=light, markersize=7, zorder=3)
     for row in rows(data[data["phase"] == "reference"]):
         ax.plot(row.position, 0, "o", mfc="white", mec=INK, mew=1.6, markersize=8, zorder=4)
@@ -177,8 +180,10 @@ def _foot(estimate: Estimate, data: pd.DataFrame) -> str:
     parts = []
     if estimate.reference is not None:
         parts.append("Hollow: the reference.")
-    if sure is not None and np.isfinite(data["conf_low"]).any():
+    if sure is not None and data["conf_low"].notna().any():
         parts.append(f"Lines: {sure.level * 100:g}% intervals, {_short(sure.method)}.")
+    if np.isinf(data[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():
+        parts.append("Arrows: the interval has no limit.")
     if (data["n_pilots"] <= 1).any():
         parts.append("Light: carried by one pilot.")
     return " ".join(parts)

@@ -112,7 +112,7 @@ def trends(
         ax,
         _title(sample, found, change),
         data,
-        foot=_foot(data, beyond),
+        foot=_foot(data, beyond, starts_at=ax.get_ylim()[0]),
         ylabel=axis_label(sample.metric),
     )
 
@@ -163,24 +163,31 @@ def _title(sample: Sample, found: Paths, change: float | None) -> str:
         ]
     below, above, n = int((gaps < 0).sum()), int((gaps > 0).sum()), len(gaps)
     down, up = ("fewer", "more") if sample.metric.kind in ("rate", "count") else ("lower", "higher")
-    word, k = (down, below) if below >= above else (up, above)
+    word, other, k = (down, up, below) if below >= above else (up, down, above)
     what = inside(sample.metric.label)
-    where = f"in all {n}" if k == n else f"in {k} of {n}"
+    where = f"in all {n} periods" if k == n else f"in {k} of {n} periods"
+    if n == 1:
+        where = "in the one period"
+    elif below == above:
+        where += f", {other} in as many"
     if sample.metric.kind in ("rate", "count"):
-        title = f"Pilots had {word} {what} than comparators {where} periods"
+        title = f"Pilots had {word} {what} than comparators {where}"
     else:
-        title = f"Pilots were {word} than comparators on {what} {where} periods"
+        title = f"Pilots were {word} than comparators on {what} {where}"
     return title if change is None else f"{title}; change from the start on: {signed(change)}"
 
 
-def _foot(data: pd.DataFrame, beyond: int) -> str:
-    """Say which periods lack units, and how many authorities leave the picture."""
-    parts = []
+def _foot(data: pd.DataFrame, beyond: int, *, starts_at: float) -> str:
+    """Say what is grey, which periods lack units, and where the axis is cut."""
+    parts = ["Grey: each authority."]
     full = int(data["n_pilots"].max())
     short = data[data["n_pilots"] < full]
     if len(short):
         few = [f"{p}: {n}" for p, n in zip(short["period"], short["n_pilots"], strict=True)]
         parts.append(f"Pilots with a value, of {full}: {', '.join(few[:4])}.")
+    cut = ["starts above 0"] if starts_at > 0 else []
     if beyond:
-        parts.append(f"{beyond} authorities go beyond the axis.")
-    return " ".join(parts) if parts else ""
+        cut.append(f"{beyond} {'authority goes' if beyond == 1 else 'authorities go'} beyond it")
+    if cut:
+        parts.append(f"The axis is cut: {'it ' if starts_at > 0 else ''}{' and '.join(cut)}.")
+    return " ".join(parts)

@@ -6,13 +6,14 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from didkit.design import Design
-from didkit.errors import EstimationError
+from didkit.errors import DidkitError, EstimationError
 from didkit.panel import Metric, Period
 from didkit.report import page, text
 from didkit.report.files import write_whole
@@ -89,6 +90,8 @@ class Evaluation:
         The two periods between which rising pilots are counted.
     truth : mapping of str to float
         True effects where they are known; empty otherwise.
+    description : str
+        What the data are, in words; shown under the title.
     """
 
     design: Design
@@ -96,6 +99,7 @@ class Evaluation:
     level: float
     between: tuple[str, str]
     truth: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
     _memory: dict[str, tuple[Picture, ...]] = field(default_factory=dict, repr=False)
 
     # -- looked at ---------------------------------------------------------------------------
@@ -326,7 +330,7 @@ class Evaluation:
         Parameters
         ----------
         path : str or path, optional
-            Where to write it; a reader never sees a half-written file.
+            Where to write it, in a folder that exists; a reader never sees a half-written file.
 
         Returns
         -------
@@ -335,12 +339,17 @@ class Evaluation:
 
         Raises
         ------
-        OSError
-            If the file cannot be written.
+        DidkitError
+            If the folder does not exist, or the file cannot be written.
         """
+        if path is not None and not Path(path).parent.is_dir():
+            raise _unwritable(path, "no such folder")  # before the pictures, not after
         made = page.to_html(self)
         if path is not None:
-            write_whole(path, made)
+            try:
+                write_whole(path, made)
+            except OSError as error:
+                raise _unwritable(path, error.strerror or str(error)) from error
         return made
 
     def plot(self, ax: Any = None) -> Any:
@@ -356,6 +365,15 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return page.main_table(self)
+
+
+def _unwritable(path: str | PathLike[str], found: str) -> DidkitError:
+    return DidkitError(
+        needed="a file that can be written, in a folder that exists",
+        found=found,
+        where=f"to_html({str(path)!r})",
+        todo=f"make the folder {str(Path(path).parent)!r}, or name another file",
+    )
 
 
 def _column(part: pd.DataFrame, name: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,18 @@ from didkit.report.text import (
     SYNTHETIC,
     attribution,
     basis_table,
+    caption,
+    check_name,
+    complete_table,
     facts,
     is_synthetic,
     methods,
+    notes_by_part,
     reader_table,
     sources_table,
     title,
 )
-from didkit.report.words import compared, sentences, short
+from didkit.report.words import compared, sentences, short, truths
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -49,8 +53,8 @@ a:focus-visible, summary:focus-visible, .wide:focus-visible { outline: 3px solid
 .soft { color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; line-height: 1.35; }
-caption { text-align: left; color: var(--soft); padding-bottom: .4rem;
-  max-width: min(46rem, 88vw); }
+figcaption { color: var(--soft); font-size: .875rem; line-height: 1.4; padding-bottom: .4rem;
+  max-width: 46rem; }
 th, td { padding: .4rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 tbody th { min-width: 9rem; font-weight: 600; }
@@ -60,6 +64,7 @@ footer { margin-top: 2.5rem; padding-top: .75rem; border-top: 1px solid var(--li
 td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.long { overflow-wrap: anywhere; min-width: 9rem; }
 figure { margin: 0; }
+figure.table { margin: .75rem 0 1.25rem; }
 .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit,
   minmax(min(26rem, 100%), 1fr));
   margin: .75rem 0; }
@@ -71,23 +76,55 @@ dt { font-weight: 600; margin-top: .5rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 nav ul { padding: 0; margin: .75rem 0; list-style: none; display: flex; flex-wrap: wrap;
   gap: .25rem 1.25rem; }
+.checks dd + dt { margin-top: .9rem; }
+.checks dd .soft { display: block; }
+@media (max-width: 40rem) {
+  body { padding: 1rem .9rem 3rem; }
+  h1 { font-size: 1.4rem; }
+  table { font-size: .8125rem; }
+  th, td { padding: .35rem .45rem; }
+  tbody th { min-width: 6.5rem; }
+}
+@page { size: A4; margin: 15mm 13mm; }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --line: #999;
     --band: #eee; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  h2, h3 { break-after: avoid; }
-  dt, caption { break-after: avoid; }
-  figure, tr { break-inside: avoid; }
+  h1, h2, h3, dt, figcaption, summary { break-after: avoid; }
+  tr, dd, li, .pictures figure { break-inside: avoid; }
+  thead { display: table-header-group; }
   .wide { overflow: visible; }
+  details::details-content { content-visibility: visible; display: block; height: auto; }
+  summary { list-style: none; color: var(--ink); }
   table { font-size: 7.5pt; }
   th, td { padding: .2rem .3rem; }
-  td.long { min-width: 0; }
+  td.long, tbody th { min-width: 0; }
+  figcaption { font-size: 8.5pt; }
   .pictures { grid-template-columns: 1fr 1fr; }
 }
 """
 
 _KIND = {"n": ' class="n"', "long": ' class="long"', "": ""}
+_HEADS = {
+    "when": "When",
+    "pilots": "Pilots",
+    "comparators": "Comparators",
+    "gap": "Gap",
+    "period": "Period",
+    "counterfactual": "Pilots, had they moved with comparators",
+    "n_pilots": "Pilots with a value",
+    "n_comparators": "Comparators with a value",
+    "label": "Period, and periods since the start",
+    "phase": "When",
+    "estimate": "Gap less the reference's gap",
+    "conf_low": "Interval from",
+    "conf_high": "Interval to",
+}
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 _PICTURES = {
     "gap": "The gap before and after",
     "trends": "Trends",
@@ -97,7 +134,9 @@ _PICTURES = {
 
 def to_html(evaluation: Evaluation) -> str:
     """Write the page. Authority names, labels, notes and file names do nothing but be read."""
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC)
+    made, read = now.isoformat(timespec="seconds"), _time(now)
+    known = truths(evaluation)
     pictures: dict[str, list[Picture]] = {}
     for picture in evaluation.pictures():
         pictures.setdefault(picture.metric, []).append(picture)
@@ -108,12 +147,20 @@ def to_html(evaluation: Evaluation) -> str:
         f"<h1>{name}</h1>",
         f"<p>{html.escape(compared(evaluation))}</p>",
         f"<p><strong>{html.escape(SYNTHETIC)}</strong></p>" if is_synthetic(evaluation) else "",
-        f'<p class="soft">Made by didkit on <time datetime="{made}">{made}</time>.</p>',
+        f"<p>{html.escape(evaluation.description)}</p>" if evaluation.description else "",
+        f'<p class="soft">Made by didkit on <time datetime="{made}">{read}</time>.</p>',
         "</header>",
         _contents(evaluation),
         "<main>",
         '<h2 id="table">The answer in one table</h2>',
         main_table(evaluation),
+        f"<p>{html.escape(known)}</p>" if known else "",
+        _table(
+            complete_table(evaluation),
+            "The change on authorities observed in every period",
+            numeric=tuple(complete_table(evaluation).columns[1:]),
+            head=True,
+        ),
         '<h2 id="words">In short</h2>',
         _list(short(evaluation, metric) for metric in evaluation.metrics),
         *(_metric(evaluation, metric, pictures.get(metric, [])) for metric in evaluation.metrics),
@@ -123,7 +170,10 @@ def to_html(evaluation: Evaluation) -> str:
         _table(basis_table(evaluation), "What each change rests on", head=True),
         _list(methods(evaluation)),
         '<h2 id="notes">Notes</h2>',
-        _list(f"{note}." for note in evaluation.notes),
+        *(
+            f"<h3>{html.escape(part)}</h3>{_list(notes)}"
+            for part, notes in notes_by_part(evaluation).items()
+        ),
         '<h2 id="provenance">Provenance</h2>',
         _table(
             sources_table(evaluation),
@@ -158,14 +208,12 @@ def to_html(evaluation: Evaluation) -> str:
 def main_table(evaluation: Evaluation) -> str:
     """Write the table of metrics as HTML."""
     frame = reader_table(evaluation)
-    level = f"{evaluation.level * 100:g}%"
-    caption = (
-        "Means of authorities, each counted once; gap: pilots less comparators; there before: "
-        f"share of the gap afterwards that was there before; change: difference-in-differences "
-        f"with its {level} interval; smallest detectable: with 80% probability, and in per cent "
-        "of the comparators' level."
-    )
-    return _table(frame, caption, numeric=tuple(frame.columns[1:]), head=True)
+    return _table(frame, caption(evaluation), numeric=tuple(frame.columns[1:]), head=True)
+
+
+def _time(now: datetime) -> str:
+    """Write a time for readers, whatever the locale."""
+    return f"{now.day} {_MONTHS[now.month - 1]} {now.year}, {now:%H:%M} UTC"
 
 
 def _contents(evaluation: Evaluation) -> str:
@@ -196,21 +244,32 @@ def _metric(evaluation: Evaluation, metric: str, pictures: list[Picture]) -> str
     ]
     parts += [
         f"<details><summary>{_PICTURES[picture.kind]}</summary>"
-        f"{_table(picture.data, picture.title)}</details>"
+        f"{_table(_readable(picture), picture.title, heads=_HEADS)}</details>"
         for picture in pictures
     ]
     parts.append("<h3>Checks: how fragile is it?</h3>")
     checks = evaluation.checks()
     mine = checks[checks["metric"] == metric]
-    shown = pd.DataFrame(
-        {
-            "Check": mine["check"],
-            "Question": mine["question"],
-            "Found": mine["found"],
-        }
+    found = "".join(
+        f"<dt>{html.escape(check_name(row['check']))}</dt>"
+        f'<dd><span class="soft">{html.escape(row["question"])}</span>'
+        f"{html.escape(row['found'])}</dd>"
+        for row in mine.to_dict("records")
     )
-    parts.append(_table(shown, f"Checks of {result.metric.label}", head=True))
+    parts.append(f'<dl class="checks">{found}</dl>')
     return "\n".join(parts)
+
+
+def _readable(picture: Picture) -> pd.DataFrame:
+    """Return the frame behind a picture without what only the drawing needs."""
+    data = picture.data
+    if picture.kind != "events":
+        return data
+    label = data["label"].str.replace("\n", ", ")
+    timed = label.str.contains(", ").any()  # otherwise starts differ: no period of its own
+    shown = data.drop(columns=["term", "position", "label"])
+    shown.insert(0, "label" if timed else "Periods since the start", label)
+    return shown
 
 
 def _figure(picture: Picture) -> str:
@@ -260,8 +319,12 @@ def _table(
     numeric: tuple[str, ...] = (),
     long: tuple[str, ...] = (),
     head: bool = False,
+    heads: Mapping[str, str] | None = None,
 ) -> str:
-    """Write a frame as a table with caption and scope, every cell escaped."""
+    """Write a frame as a table with caption and scope, every cell escaped.
+
+    The caption stands outside the box that scrolls, so that it wraps on a phone.
+    """
     kinds = [
         "n"
         if name in numeric or pd.api.types.is_numeric_dtype(frame.dtypes.iloc[i])
@@ -271,7 +334,7 @@ def _table(
         for i, name in enumerate(frame.columns)
     ]
     top = "".join(
-        f'<th scope="col"{_KIND[kind]}>{html.escape(str(name))}</th>'
+        f'<th scope="col"{_KIND[kind]}>{html.escape((heads or {}).get(str(name), str(name)))}</th>'
         for name, kind in zip(frame.columns, kinds, strict=True)
     )
     rows = []
@@ -286,7 +349,8 @@ def _table(
         rows.append(f"<tr>{''.join(made)}</tr>")
     name = html.escape(caption)
     return (
+        f'<figure class="table"><figcaption>{name}</figcaption>'
         f'<div class="wide" role="region" aria-label="{name}" tabindex="0"><table>'
-        f"<caption>{name}</caption><thead><tr>{top}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"<thead><tr>{top}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></figure>"
     )

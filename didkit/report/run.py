@@ -14,15 +14,18 @@ from didkit.results import Check, Estimate, Estimator, Finding, Inference
 
 __all__ = ["evaluate"]
 
+_USUAL = ("cin", "icpc", "cpp", "cla")
+
 
 def evaluate(
     design: Design,
-    metrics: Sequence[str | Metric] = ("cin", "icpc", "cpp", "cla"),
+    metrics: Sequence[str | Metric] | None = None,
     *,
     inference: Inference | None = None,
     level: float = 0.95,
     between: tuple[Period, Period] | None = None,
     truth: Mapping[str, float] | None = None,
+    description: str = "",
 ) -> Evaluation:
     """Evaluate a design: gap before and after, change, event study and checks for each metric.
 
@@ -30,8 +33,9 @@ def evaluate(
     ----------
     design : Design
         Who is compared with whom.
-    metrics : sequence of str or Metric, default ("cin", "icpc", "cpp", "cla")
-        Metrics of the design's panel, in the order of the report.
+    metrics : sequence of str or Metric, optional
+        Metrics of the design's panel, in the order of the report; by default those of "cin",
+        "icpc", "cpp" and "cla" that the panel holds.
     inference : Inference, optional
         For the change and the event study; by default what the design recommends.
     level : float, default 0.95
@@ -42,6 +46,8 @@ def evaluate(
     truth : mapping of str to float, optional
         True effects in the metrics' units, for data whose answer is known; shown beside the
         intervals.
+    description : str, optional
+        What the data are, in words; shown under the report's title.
 
     Returns
     -------
@@ -51,7 +57,8 @@ def evaluate(
     Raises
     ------
     EstimationError
-        If no metric is named, or a metric of `truth` is not evaluated.
+        If no metric is named and the panel holds no usual one, or a metric of `truth` is not
+        evaluated.
     PanelError
         If a metric or period is unknown.
     DidkitError
@@ -67,6 +74,8 @@ def evaluate(
     >>> made.to_frame()[["metric", "n_pilots", "truth"]].values.tolist()
     [['cla', 10, 0.0]]
     """
+    if metrics is None:
+        metrics = _usual(design)
     if isinstance(metrics, (str, Metric)):
         metrics = (metrics,)
     names = tuple(dict.fromkeys(design.panel.metric(one).name for one in metrics))
@@ -89,7 +98,22 @@ def evaluate(
         level=level,
         between=(ends[0], ends[1]),
         truth={name: float(truth[name]) for name in names if name in truth} if truth else {},
+        description=description,
     )
+
+
+def _usual(design: Design) -> tuple[str, ...]:
+    """Choose the usual metrics that the panel holds."""
+    held = tuple(design.panel.metrics)
+    chosen = tuple(name for name in _USUAL if name in held)
+    if not chosen:
+        raise EstimationError(
+            needed=f"metrics, where the panel holds none of {', '.join(_USUAL)}",
+            found="none named",
+            where="evaluate(metrics=)",
+            todo="choose from: " + ", ".join(held),
+        )
+    return chosen
 
 
 def _evaluate_one(

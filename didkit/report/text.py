@@ -9,7 +9,7 @@ import pandas as pd
 
 from didkit.design import Neighbours
 from didkit.read import RELEASES
-from didkit.report.words import compared, sentences, short
+from didkit.report.words import compared, sentences, share_text, short, signed, truths
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -19,9 +19,13 @@ __all__ = [
     "SYNTHETIC",
     "attribution",
     "basis_table",
+    "caption",
+    "check_name",
+    "complete_table",
     "facts",
     "is_synthetic",
     "methods",
+    "notes_by_part",
     "reader_table",
     "sources_table",
     "title",
@@ -30,6 +34,19 @@ __all__ = [
 
 SYNTHETIC = "The data are synthetic: no authority, child or number is real."
 _RELEASE = "synthetic"  # as didkit.simulate names it
+_NAMES = {
+    "PreTrends": "Before the start",
+    "PlaceboStart": "A start that never was",
+    "PlaceboPilots": "Placebo pilots",
+    "LeaveOneOut": "Leaving one out",
+    "DetectableEffect": "What could have been found",
+    "EventStudy": "Event study",
+    "DiD(cells='complete')": "Change on authorities observed in every period",
+    "Gap(by='period')": "Gap by period",
+}
+
+
+_ARMS = ("Pilots", "Comparators")
 
 
 def title(evaluation: Evaluation) -> str:
@@ -48,20 +65,90 @@ def reader_table(evaluation: Evaluation) -> pd.DataFrame:
         share = row["share_before"]
         made = {
             "Measure": f"{row['label']}, {row['unit']}" if row["unit"] else row["label"],
-            "Pilots before": number(row["pilots_before"]),
-            "Comparators before": number(row["comparators_before"]),
-            "Gap before": number(row["gap_before"]),
-            "Gap after": number(row["gap_after"]),
-            "There before": "sign turned" if np.isnan(share) else f"{share:.0%}",
-            "Change": number(row["change"]),
+            "Gap before": signed(row["gap_before"]),
+            "Gap after": signed(row["gap_after"]),
+            "There before": "sign turned" if np.isnan(share) else share_text(share),
+            "Change": signed(row["change"]),
             level: _interval(row["conf_low"], row["conf_high"]),
             "p": tables.p_value(row["p_value"]),
-            "Smallest detectable": _detectable(row["detectable"], row["detectable_percent"]),
+            "Found with 80% probability": _detectable(row["detectable"], row["detectable_percent"]),
         }
         if "truth" in row:
-            made["True effect"] = number(row["truth"])
+            made["True effect"] = signed(row["truth"])
+        made["Pilots before"] = number(row["pilots_before"])
+        made["Comparators before"] = number(row["comparators_before"])
         rows.append(made)
     return pd.DataFrame(rows)
+
+
+def complete_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Write each change on the authorities observed in every period, always."""
+    rows = []
+    for result in evaluation.results.values():
+        made = {"Measure": result.metric.label}
+        blank = dict.fromkeys(("Change", f"{evaluation.level * 100:g}% interval", "p"), "not made")
+        if result.did_complete is not None:
+            row = result.did_complete.tidy().iloc[0]
+            numbers = (
+                signed(float(row["estimate"])),
+                _interval(float(row["conf_low"]), float(row["conf_high"])),
+                tables.p_value(float(row["p_value"])),
+            )
+            made |= dict(zip(blank, numbers, strict=True))
+            made |= {name: f"{int(row[f'n_{name.lower()}']):,}" for name in _ARMS}
+        else:
+            made |= blank | dict.fromkeys(_ARMS, "")
+        rows.append(made)
+    return pd.DataFrame(rows)
+
+
+def caption(evaluation: Evaluation) -> str:
+    """Say how to read the table of measures."""
+    return (
+        "Gap: mean of pilots less mean of comparators, each authority counted once. There before: "
+        "share of the gap afterwards that was there before. Change: difference-in-differences "
+        f"with its {evaluation.level * 100:g}% interval; where cells are missing or starts are "
+        "staggered it need not be the difference of the two gaps. Found with 80% probability: the "
+        "change that would have been, also in per cent of the comparators' level."
+    )
+
+
+def check_name(name: str) -> str:
+    """Name a check, or what was refused, for readers."""
+    return _NAMES.get(name, name)
+
+
+def notes_by_part(evaluation: Evaluation) -> dict[str, list[str]]:
+    """Group the notes by what they belong to; those of some measures start with their labels."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for result in evaluation.results.values():
+        shared = result.did.sample.notes
+        mine = {"Sample": list(shared)}
+        for title, made in (
+            ("Change (difference-in-differences)", result.did),
+            ("Change on authorities observed in every period", result.did_complete),
+            ("Event study", result.events),
+            ("Gap", result.gap),
+            ("Gap by period", result.gap_by_period),
+        ):
+            mine[title] = [n for n in made.all_notes if n not in shared] if made is not None else []
+        for check, finding in result.findings.items():
+            mine[f"Check: {check_name(check)}"] = list(finding.notes)
+        for part, notes in mine.items():
+            for note in dict.fromkeys(notes):
+                found.setdefault(part, {}).setdefault(note, []).append(result.metric.label)
+    n = len(evaluation.results)
+    return {
+        part: [
+            _capital(note if len(labels) == n else f"{', '.join(labels)}: {note}")
+            for note, labels in notes.items()
+        ]
+        for part, notes in found.items()
+    }
+
+
+def _capital(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
 def basis_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -82,12 +169,14 @@ def basis_table(evaluation: Evaluation) -> pd.DataFrame:
 def _interval(low: float, high: float) -> str:
     if np.isnan(low) or np.isnan(high):
         return "none"
-    return f"{tables.number(low)} to {tables.number(high)}"
+    return f"{signed(low)} to {signed(high)}"
 
 
 def _detectable(size: float, percent: float) -> str:
     if np.isnan(size):
         return "not known"
+    if not np.isfinite(percent):
+        return tables.number(size)
     return f"{tables.number(size)} ({percent:.0f}%)"
 
 
@@ -102,14 +191,14 @@ def methods(evaluation: Evaluation) -> list[str]:
         "Gap: means of pilots less means of comparators before and after the start; each authority "
         "counts once. It is no effect.",
         "Change: difference-in-differences by two-way fixed effects on every cell with a value. "
-        "Where cells are missing it need not be the difference of the two gaps. It is the effect "
-        "on the pilots if both arms would have changed alike without the programme.",
+        "It is the effect on the pilots if both arms would have changed alike without the "
+        "programme.",
         *(
             f"Interval and p: {method}" + ("." if len(found) == 1 else f" ({', '.join(labels)}).")
             for method, labels in found.items()
         ),
-        "Smallest detectable: what a two-sided test at the report's level would find with 80% "
-        "probability, and in per cent of the comparators' level.",
+        "Found with 80% probability: by a two-sided test at the report's level, were the change "
+        "of that size.",
         *(
             [
                 f"{n} measures are tested, none adjusted for that: where no measure changes, "
@@ -190,17 +279,27 @@ def attribution(evaluation: Evaluation) -> str:
 def to_markdown(evaluation: Evaluation) -> str:
     """Write the report as Markdown, without pictures; everything escaped."""
     lines = [f"# {_safe(title(evaluation))}", "", _safe(compared(evaluation)), ""]
-    lines += [_table(reader_table(evaluation)), "", "## In short", ""]
+    lines += [_safe(evaluation.description), ""] if evaluation.description else []
+    lines += [_table(reader_table(evaluation)), "", _safe(caption(evaluation)), ""]
+    lines += [_safe(truths(evaluation)), ""] if truths(evaluation) else []
+    lines += ["On authorities observed in every period:", ""]
+    lines += [_table(complete_table(evaluation)), "", "## In short", ""]
     lines += [*(f"- {_safe(short(evaluation, name))}" for name in evaluation.metrics), ""]
     lines += ["## In words", ""]
     for name, result in evaluation.results.items():
         lines += [f"### {_safe(result.metric.label)}", ""]
         for question, answer in sentences(evaluation, name).items():
             lines += [f"**{question}.** {_safe(answer)}", ""]
-    lines += ["## Checks", "", _table(evaluation.checks()), ""]
+    checks = evaluation.checks()
+    checks["metric"] = [evaluation[name].metric.label for name in checks["metric"]]
+    checks["check"] = checks["check"].map(check_name)
+    checks.columns = pd.Index(["Measure", "Check", "Question", "Found"])
+    lines += ["## Checks", "", _table(checks), ""]
     lines += ["## How it was made", "", _table(basis_table(evaluation)), ""]
     lines += [*(f"- {_safe(one)}" for one in methods(evaluation)), ""]
-    lines += ["## Notes", "", *(f"- {_safe(note)}." for note in evaluation.notes), ""]
+    lines += ["## Notes", ""]
+    for part, notes in notes_by_part(evaluation).items():
+        lines += [f"### {part}", "", *(f"- {_safe(note)}" for note in notes), ""]
     lines += ["## Provenance", "", _table(sources_table(evaluation)), ""]
     lines += [f"- {name}: {_safe(value)}" for name, value in facts(evaluation).items()]
     whose = attribution(evaluation)

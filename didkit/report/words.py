@@ -1,7 +1,7 @@
 """Plain sentences with numbers: what was compared, what was there before, what changed, how sure.
 
 The words never say "no effect", "significant" or "passed". Where the interval holds zero they say
-that there is no evidence of a change, with the smallest change that could have been found.
+that there is no evidence of a change, with the change that would have been found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from didkit.results import tables
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation, MetricResult
 
-__all__ = ["compared", "sentences", "short"]
+__all__ = ["compared", "sentences", "share_text", "short", "signed", "truths"]
 
 _SMALL = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -33,37 +33,57 @@ def compared(evaluation: Evaluation) -> str:
         "bid": "by their own bid",
         "unknown": "in a way that nobody has recorded",
     }[design.selection]
+    n, m = len(design.pilots), len(design.comparators)
+    who = f"{_count(n).capitalize()} {'pilot' if n == 1 else 'pilots'} that started {when}"
     return (
-        f"{_count(len(design.pilots)).capitalize()} pilots that started {when} are compared with "
-        f"{_count(len(design.comparators))} comparators, {design.periods[0]} to "
-        f"{design.periods[-1]}: {design.against.describe()}. The pilots were chosen {chosen}."
+        f"{who} {'is' if n == 1 else 'are'} compared with {_count(m)} "
+        f"{'comparator' if m == 1 else 'comparators'}, {design.periods[0]} to "
+        f"{design.periods[-1]}: {design.against.describe()}. The "
+        f"{'pilot was' if n == 1 else 'pilots were'} chosen {chosen}."
     )
 
 
 def short(evaluation: Evaluation, metric: str) -> str:
-    """Say one metric in one line: the gap before, the gap after, the change, what was findable."""
+    """Say one metric in one line: both gaps, the change, what stands against it or was findable."""
     result = evaluation[metric]
     gaps = _gaps(result)
     row = result.did.tidy().iloc[0]
     low, high = float(row["conf_low"]), float(row["conf_high"])
-    finding = result.findings.get("DetectableEffect")
-    holds = "no evidence of a change" if low <= 0 <= high else "changed"
+    holds = "changed"
     if np.isnan(low) or np.isnan(high):
         holds, interval = "no interval exists", ""
     else:
-        interval = f" ({_signed(low)} to {_signed(high)})"
-    least = (
-        f"; smallest change that could have been found: "
-        f"{tables.number(finding.facts['detectable'])}"
-        if finding
-        else ""
-    )
+        interval = f" ({signed(low)} to {signed(high)})"
+    if low <= 0 <= high:
+        holds = f"no evidence of a change{_findable(result)}"
+    share = result.gap.facts["share_before"]
+    there = "the sign turned" if np.isnan(share) else f"{share_text(share)} there before"
     truth = evaluation.truth.get(metric)
-    known = "" if truth is None else f"; true effect: {tables.number(truth)}"
+    known = "" if truth is None else f"; true effect: {signed(truth)}"
+    p = _rejected(result, evaluation.level)
+    moved = "" if p is None else f" Before the start the gap already moved (joint p {_equals(p)})."
     return (
         f"{result.metric.label}: {_more(result.metric, gaps['gap_before'])} before, "
-        f"{_more(result.metric, gaps['gap_after'])} after; change "
-        f"{_signed(float(row['estimate']))}{interval}: {holds}{least}{known}."
+        f"{_more(result.metric, gaps['gap_after'])} after ({there}); change "
+        f"{signed(float(row['estimate']))}{interval}: {holds}{known}.{moved}"
+    )
+
+
+def truths(evaluation: Evaluation) -> str:
+    """Say how many intervals miss a known truth; nothing where fewer than two could."""
+    frame = evaluation.to_frame()
+    if "truth" not in frame:
+        return ""
+    known = frame[frame[["truth", "conf_low", "conf_high"]].notna().all(axis=1)]
+    n = len(known)
+    if n < 2:
+        return ""
+    missed = n - int(known["truth"].between(known["conf_low"], known["conf_high"]).sum())
+    return (
+        f"Here the truth is known: {_count(missed)} of {_count(n)} intervals "
+        f"{'misses' if missed == 1 else 'miss'} it. This is what one draw can do; with {_count(n)} "
+        f"measures at least one misses in about {1 - evaluation.level**n:.0%} of draws if they "
+        "were independent."
     )
 
 
@@ -82,7 +102,7 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
             _other_cells(result, level),
             _left_out(result),
             _placebos(result),
-            _pre_trends(result),
+            _pre_trends(result, level),
         ],
         "Pilots and comparators that rose": [_counted(evaluation, metric)],
     }
@@ -111,6 +131,11 @@ def _before(result: MetricResult) -> str:
     share = result.gap.facts["share_before"]
     if np.isnan(share):
         return f"{first}: the sign of the gap turned."
+    if share > 1 and share_text(share) != "all":
+        return (
+            f"{first}: all of the gap seen afterwards was there before ({share:.0%}), and the gap "
+            "has narrowed."
+        )
     if share >= 1:
         return f"{first}: all of the gap seen afterwards was there before."
     return f"{first}: {share:.0%} of the gap seen afterwards was there before."
@@ -125,6 +150,10 @@ def _throughout(result: MetricResult) -> str:
     down, up = _directions(result.metric)
     word, k = (down, below) if below >= above else (up, above)
     verb = "had" if result.metric.kind in ("rate", "count") else "were"
+    if n < 2 or k == 0:
+        return ""
+    if below == above:
+        return f"They {verb} as often {up} as {down}: in {_count(k)} of {_count(n)} periods each."
     if k == n:
         return f"They {verb} {word} throughout: in all {_count(n)} periods."
     return f"They {verb} {word} in {_count(k)} of {_count(n)} periods."
@@ -137,7 +166,7 @@ def _change(result: MetricResult, level: float) -> str:
     row, sure = result.did.tidy().iloc[0], result.did.uncertainty
     unit = result.metric.unit
     value, low, high = float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
-    size = f"{_signed(value)} {unit}".strip()
+    size = f"{signed(value)} {unit}".strip()
     method = sure.method.split(",")[0] if sure is not None else "no inference"
     p = f", p {_equals(float(row['p_value']))}" if np.isfinite(row["p_value"]) else ""
     if np.isnan(low) or np.isnan(high):
@@ -145,7 +174,7 @@ def _change(result: MetricResult, level: float) -> str:
             f"From the start on the gap changed by {size} ({method}{p}); no interval exists, and "
             "the notes say why."
         )
-    where = f"{level * 100:g}% interval {_signed(low)} to {_signed(high)}; {method}{p}"
+    where = f"{level * 100:g}% interval {signed(low)} to {signed(high)}; {method}{p}"
     if low <= 0 <= high:
         return (
             f"The gap moved by {size} ({where}): no evidence of a change beyond what authorities "
@@ -159,15 +188,16 @@ def _truth(evaluation: Evaluation, metric: str) -> str:
         return ""
     truth = evaluation.truth[metric]
     row = evaluation[metric].did.tidy().iloc[0]
-    size = "zero" if truth == 0 else _signed(truth)
+    size = "zero" if truth == 0 else signed(truth)
     if not np.isfinite(row["conf_low"] + row["conf_high"]):
         return f"The true effect is {size}."
     inside = row["conf_low"] <= truth <= row["conf_high"]
     if inside:
         return f"The true effect is {size}: the interval holds it."
     return (
-        f"The true effect is {size}: the interval misses it, as "
-        f"{100 * (1 - evaluation.level):.3g}% of such intervals do by chance."
+        f"The true effect is {size}: the interval misses it. In the long run "
+        f"{100 * (1 - evaluation.level):.3g}% of such intervals do; a recording error adds to it "
+        "where there is one."
     )
 
 
@@ -175,12 +205,25 @@ def _detectable(result: MetricResult) -> str:
     finding = result.findings.get("DetectableEffect")
     if finding is None:
         return ""
-    unit = result.metric.unit
+    size, percent = finding.facts["detectable"], finding.facts["percent"]
+    power = f"{finding.facts['power']:.0%} probability"
+    if not np.isfinite(size):
+        return f"No change, however large, would have been found with {power}."
+    level = f" ({percent:.0f}% of the comparators' level)" if np.isfinite(percent) else ""
+    what = f"{tables.number(size)} {result.metric.unit}".strip()
     return (
-        f"The smallest change this design could have found, with {finding.facts['power']:.0%} "
-        f"probability, is {tables.number(finding.facts['detectable'])} {unit} "
-        f"({finding.facts['percent']:.0f}% of the comparators' level); most smaller ones would "
-        "have been missed."
+        f"A change of {what}{level} would have been found with {power}, a smaller one less often."
+    )
+
+
+def _findable(result: MetricResult) -> str:
+    """Name the change that would have been found, for the end of a line."""
+    finding = result.findings.get("DetectableEffect")
+    if finding is None or not np.isfinite(finding.facts["detectable"]):
+        return ""
+    return (
+        f"; a change of {tables.number(finding.facts['detectable'])} would have been found with "
+        f"{finding.facts['power']:.0%} probability"
     )
 
 
@@ -197,12 +240,17 @@ def _counted(evaluation: Evaluation, metric: str) -> str:
     if kind not in ("count", "rate"):
         more = f"a higher {label}"
     first, last = evaluation.between
-    beside = f"; so had {int(others.sum())} of {len(others)} comparators" if len(others) else ""
-    both = len(pilots) < evaluation[metric].did.sample.n_pilots
+    named = "comparator" if len(others) == 1 else "comparators"
+    rose = f"{int(others.sum())} of {len(others)} {named}"
+    both = " with both numbers" if len(pilots) < evaluation[metric].did.sample.n_pilots else ""
+    if len(pilots) == 1:
+        had = "had" if bool(pilots.iloc[0]) else "did not have"
+        beside = f"; {rose} had" if len(others) else ""
+        return f"The one pilot{both} {had} {more} in {last} than in {first}{beside}."
+    beside = f"; so had {rose}" if len(others) else ""
     return (
-        f"{_count(int(pilots.sum())).capitalize()} of {_count(len(pilots))} pilots"
-        f"{' with both numbers' if both else ''} had {more} in "
-        f"{last} than in {first}{beside}."
+        f"{_count(int(pilots.sum())).capitalize()} of {_count(len(pilots))} pilots{both} had "
+        f"{more} in {last} than in {first}{beside}."
     )
 
 
@@ -223,9 +271,11 @@ def _other_cells(result: MetricResult, level: float) -> str:
     p = float(theirs["p_value"])
     says = f" (p {_equals(p)})" if np.isfinite(p) else ""
     why = "the sign" if turned else f"which side of {tables.p_value(alpha)} p falls on"
+    n, m = int(theirs["n_pilots"]), int(theirs["n_comparators"])
     return (
-        f"On the {int(theirs['n_pilots'])} pilots and {int(theirs['n_comparators'])} comparators "
-        f"observed in every period the change is {_signed(float(theirs['estimate']))}{says}: "
+        f"On the {n} {'pilot' if n == 1 else 'pilots'} and {m} "
+        f"{'comparator' if m == 1 else 'comparators'} observed in every period the change is "
+        f"{signed(float(theirs['estimate']))}{says}: "
         f"{why} hangs on which cells are used."
     )
 
@@ -245,7 +295,7 @@ def _placebos(result: MetricResult) -> str:
         n = len(start.table)
         parts.append(
             f"With a start that never was ({_count(n)} earlier period{'' if n == 1 else 's'} "
-            f"tried) the largest change is {_signed(largest)}, {than} than the actual one."
+            f"tried) the largest change is {signed(largest)}, {than} than the actual one."
         )
     pilots = result.findings.get("PlaceboPilots")
     if pilots is not None:
@@ -256,10 +306,23 @@ def _placebos(result: MetricResult) -> str:
     return " ".join(parts)
 
 
-def _pre_trends(result: MetricResult) -> str:
+def _rejected(result: MetricResult, level: float) -> float | None:
+    """Return the joint p of the terms before the start where it speaks against parallel trends."""
+    finding = result.findings.get("PreTrends")
+    p = float(finding.facts["p_value"]) if finding is not None else np.nan
+    return p if p < round(1 - level, 12) else None
+
+
+def _pre_trends(result: MetricResult, level: float) -> str:
     finding = result.findings.get("PreTrends")
     if finding is None:
         return ""
+    p = _rejected(result, level)
+    if p is not None:
+        return (
+            f"Before the start the gap already moved (joint p {_equals(p)}): the change rests on "
+            "an assumption that these data speak against."
+        )
     return (
         f"Before the start the gap moved by at most {tables.number(finding.facts['largest'])} "
         f"from its last value (joint p {_equals(finding.facts['p_value'])}); that does not show "
@@ -283,7 +346,16 @@ def _more(metric: Metric, value: float) -> str:
     return f"{tables.number(abs(value))} {down if value < 0 else up}"
 
 
-def _signed(value: float) -> str:
+def share_text(share: float) -> str:
+    """Write the share of a gap that was there before; more than all of it is all."""
+    text = f"{share:.0%}"
+    if share < 1:
+        return text
+    return "all" if text == "100%" else f"all ({text})"
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign, + included."""
     text = tables.number(value)
     return f"+{text}" if value > 0 and text.strip("0.") else text
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
-from didkit.errors import EstimationError, InferenceError, first_few
+from didkit.errors import EstimationError, InferenceError, first_few, is_number
 from didkit.linear import Normal, effective_clusters
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
@@ -60,6 +60,8 @@ class Estimate:
         difference): those numbers; NaN for a unit that the term does not use.
     reassigned : callable, optional
         Labels (B, J) of cohorts, −1 for comparators, → `Draws`: the refit for many assignments.
+    assignable : bool array (J,), optional
+        Units that could have been pilots, with the cells that a pilot needs; None: all.
     reference : DataFrame, optional
         Rows shown with estimate 0: the reference period.
     facts : mapping
@@ -80,6 +82,7 @@ class Estimate:
     contrast: Floats | None = None
     contributions: Floats | None = None
     reassigned: Callable[[Labels], Draws] | None = None
+    assignable: NDArray[np.bool_] | None = None
     reference: pd.DataFrame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -274,7 +277,8 @@ class Estimate:
         -------
         DataFrame
             ``unit, name, arm, value, weight, exposure``: value in the metric's unit; the weighted
-            sum of the values is the estimate where the panel is balanced (or cells="complete").
+            sum of the values is the estimate with cells="complete", and with "observed" where
+            the panel is balanced and all pilots start together.
 
         Raises
         ------
@@ -336,7 +340,7 @@ class Estimate:
         InferenceError
             If the method does not exist for this estimate, or the level is not inside (0, 1).
         """
-        if not 0 < level < 1:
+        if not is_number(level) or not 0 < level < 1:
             raise InferenceError(
                 needed="a level between 0 and 1, such as 0.95",
                 found=repr(level),

@@ -10,6 +10,7 @@ import pandas as pd
 
 __all__ = ["number", "p_value", "to_html", "to_latex", "to_markdown"]
 
+_MOST_PLACES = 6
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -29,19 +30,19 @@ def number(value: float, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> number(-5.71828), number(0.03704), number(1234.5), number(float("nan"))
-    ('−5.72', '0.037', '1,234', '')
+    >>> number(-5.71828), number(-0.9), number(0.03704), number(1234.5), number(float("nan"))
+    ('−5.72', '−0.900', '0.0370', '1,234', '')
     """
     if np.isnan(value):
         return ""
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    size = abs(value)
-    places = 0 if size >= 100 else max(0, digits - 1 - int(np.floor(np.log10(size)))) if size else 0
-    text = f"{size:,.{min(places, 6)}f}"
-    if "." in text and size < 1:
-        text = text.rstrip("0").rstrip(".")
-    return ("−" if value < 0 and float(text.replace(",", "")) != 0 else "") + text
+    size = abs(float(value))
+    if round(size, _MOST_PLACES) == 0:
+        return "0"
+    first = int(f"{size:.{digits - 1}e}".partition("e")[2])  # as rounded: 9.996 is 10.0
+    places = min(_MOST_PLACES, max(0, digits - 1 - first))
+    return ("−" if value < 0 else "") + f"{size:,.{places}f}"
 
 
 def p_value(p: float) -> str:
@@ -70,6 +71,8 @@ def _cell(value: object, column: str) -> str:
     if isinstance(value, Integral):
         return f"{int(value):,}"
     if isinstance(value, Real):
+        if column.startswith("n_") and float(value).is_integer():
+            return f"{float(value):,.0f}"  # a count beside an empty cell is a float
         return p_value(float(value)) if column.startswith("p_") else number(float(value))
     return str(value)
 

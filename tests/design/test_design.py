@@ -339,7 +339,7 @@ def test_a_pilot_that_is_its_own_neighbour():
 
 def test_neighbours_that_stand_twice_or_lack_a_column():
     refused(lambda: neighbours({0: [1, 1]}), f"{IDS[0]} → {IDS[1]}")
-    refused(lambda: Neighbours(pd.DataFrame({"unit": ["1"]})), "3 (rank, neighbour, closeness)")
+    refused(lambda: Neighbours(pd.DataFrame({"unit": ["1"]})), "2 (rank, neighbour)")
     refused(lambda: Neighbours(LISTS.table.iloc[:0]), "no row")
 
 
@@ -408,7 +408,7 @@ def test_arguments_of_another_kind():
         lambda: Design(panel.tidy(), Rollout({IDS[0]: 2014}), **options), "a Panel", "DataFrame"
     )
     refused(lambda: Design(panel, {IDS[0]: 2014}, **options), "a Rollout", "dict")
-    refused(lambda: made(against=LISTS), "a Against", "Neighbours")
+    refused(lambda: made(against=LISTS), "Pool(), neighbours.union()", "a Neighbours")
 
 
 def test_leaving_out_a_pilot_or_a_stranger():
@@ -458,7 +458,7 @@ def test_edits_that_cannot_be():
     refused(lambda: made().drop(IDS[0]), "is the only one")
     refused(lambda: made().without_pilot(IDS[0]), "one of several pilots")
     refused(lambda: design().without_pilot(IDS[4]), "choose from", IDS[0])
-    refused(lambda: design().shift(0), "a negative number of periods")
+    refused(lambda: design().shift(0), "a negative whole number of periods")
     refused(lambda: design().shift(-3), "at most 2 periods are possible")
     one = MatchedSets({IDS[0]: {IDS[2]: 1.0}})
     refused(lambda: made(against=one).drop(IDS[2]), "is the only comparator of")

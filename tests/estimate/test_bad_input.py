@@ -94,7 +94,12 @@ def test_median_sets_need_complete_cells():
 def test_pilots_without_a_value_before_are_refused():
     y = Y.copy()
     y[[1, 5], :3] = np.nan
-    refused(lambda: DiD().fit(design_of(y, STARTS), "m"), "att")
+    refused(
+        lambda: DiD().fit(design_of(y, STARTS), "m"),
+        "at least one pilot",
+        "without values both before and after its start",
+        kind=DesignError,
+    )
     refused(
         lambda: Gap().fit(design_of(y, STARTS), "m"),
         "at least one pilot",

@@ -418,7 +418,10 @@ def test_counts_of_pilots_and_comparators_that_carry_a_term():
     made = DiD().fit(design_of(y, ONE), "m")
     assert made.terms["n_pilots"].tolist() == [3]
     assert made.terms["n_comparators"].tolist() == [N - 4 - 2]
-    assert any("one cell with a value" in note for note in made.notes)
+    assert any("fewer than two cells with a value" in note for note in made.all_notes)
+    assert any("a pilot without values both" in note for note in made.all_notes)
+    log = made.sample.log
+    assert int(log["cells"].sum()) == int(np.isfinite(y).sum() + np.isnan(y).sum())
 
 
 def test_negative_weight_of_staggered_starts_is_told():

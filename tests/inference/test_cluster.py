@@ -284,7 +284,7 @@ def test_pilots_in_one_cluster_are_refused():
         selection="unknown",
         clusters={unit: f"c{j // 2}" for j, unit in enumerate(codes(N))},
     )
-    with pytest.raises(InferenceError, match=r"found: 1 pilot"):
+    with pytest.raises(InferenceError, match=r"found: 1 cluster of pilots"):
         DiD().fit(design, "m").infer(ClusterRobust("CR1"))
 
 

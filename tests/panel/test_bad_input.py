@@ -76,7 +76,7 @@ def test_suppression_symbols_are_named(symbol):
 
 
 def test_text_in_a_number_column():
-    refused("text in 2 (12%, many) cells", frame=put("m", {1: "12%", 2: "many"}))
+    refused("text in 2 (12% in row 1, many in row 2) cells", frame=put("m", {1: "12%", 2: "many"}))
     refused("text in 12", frame=GOOD.assign(m=GOOD["m"].astype(str)))
 
 
@@ -89,7 +89,7 @@ def test_truth_values_and_dates_are_not_numbers(values, kind):
 
 
 def test_one_truth_value_among_numbers():
-    refused("text in 1 (True) cells", frame=put("m", {3: True}))
+    refused("text in 1 (True in row 3) cells", frame=put("m", {3: True}))
 
 
 def test_dates_are_not_periods():

@@ -156,6 +156,21 @@ def test_gap_says_fewer_of_counts_and_more_when_pilots_have_more(synthetic: dk.D
     assert "higher on m before the start" in title(dk.Gap().fit(flipped, "m").infer(None).plot())
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.01, 12_345.0, 1_234_567.0])
+def test_no_label_of_the_gap_reaches_the_start(scale: float) -> None:
+    y = numbers() * scale
+    y[:3] = 1.5 * y[:3] - 60 * scale
+    ax = dk.Gap().fit(design_of(y, {0: 3, 1: 3, 2: 3}), "m").infer(None).plot()
+    ax.figure.draw_without_rendering()
+    (start,) = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
+    edge = start.get_window_extent().x0
+    assert len(ax.texts) == 6
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert box.x1 < edge - 4 or box.x0 > edge + 4, text.get_text()
+        assert box.x0 >= ax.get_window_extent().x0, text.get_text()
+
+
 def test_gap_refuses_what_has_none(design: dk.Design) -> None:
     with pytest.raises(DidkitError, match=r"Gap\(\)"):
         plot.gap(dk.DiD().fit(design, "m").infer(None))
@@ -226,6 +241,8 @@ def test_periods_without_a_pilot_are_named() -> None:
     y[0, 0] = np.nan
     ax = plot.trends(design_of(y, {0: 3, 1: 3, 2: 3}), "m")
     assert "Pilots with a value, of 3: 2011: 2." in ax.get_xlabel().replace("\n", " ")
+    assert "Grey: each authority." in ax.get_xlabel()
+    assert "The axis is cut: it starts above 0" in ax.get_xlabel().replace("\n", " ")
 
 
 # -- the event study -----------------------------------------------------------------------------
@@ -264,6 +281,9 @@ def test_intervals_without_a_limit_stay_in_the_picture(design: dk.Design) -> Non
     ax = estimate.plot()
     low, high = ax.get_ylim()
     assert np.isfinite([low, high]).all()
+    arrows = [line for line in ax.get_lines() if line.get_marker() in ("v", "^")]
+    assert {float(line.get_ydata()[0]) for line in arrows} == {low, high}
+    assert "the interval has no limit" in ax.get_xlabel().replace("\n", " ")
 
 
 def test_pre_trends_stop_at_the_reference(design: dk.Design) -> None:

@@ -12,6 +12,8 @@ from helpers import design_of
 import didkit as dk
 from didkit.errors import DidkitError
 from didkit.report import Evaluation, evaluate
+from didkit.report.text import complete_table
+from didkit.report.words import signed
 
 COLUMNS = """
     metric label unit pilots_before comparators_before gap_before pilots_after
@@ -167,3 +169,20 @@ def test_the_real_report_says_what_the_published_one_said(shared_data: Path) -> 
     frame = made.to_frame().set_index("metric")
     assert frame.loc["cla", "change"] == pytest.approx(-2.758395183, abs=1e-6)
     assert isinstance(frame, pd.DataFrame)
+
+
+def test_the_default_metrics_are_the_usual_ones_that_the_panel_holds(design: dk.Design) -> None:
+    made = evaluate(design, inference=dk.ClusterRobust("CR2"), description="Made <up>.")
+    assert made.metrics == ("cla",)
+    assert "Made &lt;up&gt;." in made.to_html()
+    assert "Made &lt;up&gt;." in made.to_markdown()
+    with pytest.raises(DidkitError, match="choose from: m"):
+        evaluate(design_of(np.random.default_rng(1).normal(50, 3, (8, 4)), {0: 2}))
+
+
+def test_the_change_on_complete_cells_is_always_beside(evaluation: Evaluation) -> None:
+    table = complete_table(evaluation)
+    made = evaluation["cla"].did_complete
+    assert made is not None
+    assert table["Change"].tolist() == [signed(float(made.values[0]))]
+    assert table["Pilots"].tolist() == ["4"]

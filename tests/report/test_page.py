@@ -12,6 +12,7 @@ import pytest
 from report.places import EVIL, make_design
 
 import didkit as dk
+from didkit.errors import DidkitError
 from didkit.report import Evaluation, evaluate, write_whole
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -69,8 +70,12 @@ def test_the_page_is_well_formed_and_in_english(page: str) -> None:
 
 def test_tables_have_captions_and_scopes_and_pictures_have_words(page: str) -> None:
     checker = parsed(page)
-    count = {tag: sum(one == tag for one, _ in checker.tags) for tag in ("table", "caption")}
-    assert count["table"] == count["caption"] > 5
+    count = {tag: sum(one == tag for one, _ in checker.tags) for tag in ("table", "figcaption")}
+    assert count["table"] == count["figcaption"] > 5
+    outside = re.findall(
+        r'<figure class="table"><figcaption>[^<]+</figcaption><div class="wide"[^>]*><table>', page
+    )
+    assert len(outside) == count["table"]  # a caption each, outside the box that scrolls
     assert all(attrs.get("scope") for tag, attrs in checker.tags if tag == "th")
     images = [attrs for tag, attrs in checker.tags if tag == "img"]
     assert len(images) == 3
@@ -119,7 +124,8 @@ def test_two_pages_differ_in_their_time_only(evaluation: Evaluation, page: str) 
     again = evaluate(make_design(), ["cla"], truth={"cla": 0.0}).to_html()
 
     def without_time(text: str) -> str:
-        return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", text)
+        plain = re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", text)
+        return re.sub(r"\d+ [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC", "", plain)
 
     assert without_time(again) == without_time(page)
 
@@ -127,7 +133,13 @@ def test_two_pages_differ_in_their_time_only(evaluation: Evaluation, page: str) 
 def test_all_notes_sources_and_words_are_there(evaluation: Evaluation, page: str) -> None:
     text = " ".join(" ".join(parsed(page).text).split())
     for note in evaluation.notes:
-        assert note in text
+        assert note[:1].upper() + note[1:] in text
+    for name in ("Change (difference-in-differences)", "Event study", "Check: Placebo pilots"):
+        assert f"<h3>{name}</h3>" in page
+    for name in ("Before the start", "A start that never was", "Placebo pilots"):
+        assert f"<dt>{name}</dt>" in page
+    for name in ("PreTrends", "LeaveOneOut"):
+        assert f"<dt>{name}" not in page
     assert "data frame" in text
     assert "numpy" in text
     assert "seed=0" in text
@@ -158,8 +170,20 @@ def test_a_file_is_written_whole(evaluation: Evaluation, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_does_not_exist_is_refused_in_four_parts(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    with pytest.raises(DidkitError, match="no such folder") as raised:
+        evaluation.to_html(tmp_path / "gone" / "report.html")
+    assert "make the folder" in raised.value.todo
+    with pytest.raises(DidkitError, match="needed: a file that can be written"):
+        evaluation.to_html(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_markdown_has_the_table_and_the_words(evaluation: Evaluation) -> None:
     text = evaluation.to_markdown()
     assert text.startswith("# How much of the difference was there before? Children looked after")
-    assert "| Measure | Pilots before |" in text
+    assert "| Measure | Gap before | Gap after | There before | Change |" in text
+    assert "On authorities observed in every period" in text
     assert "## Provenance" in text

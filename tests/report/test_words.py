@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import design_of
 from report.places import make_design
 
 import didkit as dk
 from didkit.report import Evaluation, evaluate
+from didkit.report.words import compared, short, truths
 
 FORBIDDEN = ("no effect", "significant", "passed", "proves", "impact")
 
@@ -26,7 +28,8 @@ def test_no_evidence_of_a_change_stands_beside_what_could_have_been_found(
     assert row["conf_low"] < 0 < row["conf_high"]
     number = dk.results.tables.number
     assert "no evidence of a change beyond" in words
-    assert f"is {number(row['detectable'])} per 10,000 children" in words
+    assert f"A change of {number(row['detectable'])} per 10,000 children (" in words
+    assert "would have been found with 80% probability" in words
     assert (
         f"Before the start pilots had {number(-row['gap_before'])} fewer children looked" in words
     )
@@ -54,10 +57,11 @@ def test_the_share_that_was_there_before() -> None:
     assert "% of the gap seen afterwards was there before" in lower
     assert "all of the gap" not in lower
     nearer = evaluate(make_design(shift=10.0), ["cla"]).in_words()
-    assert "all of the gap seen afterwards was there before" in nearer
+    assert "all of the gap seen afterwards was there before (" in nearer
+    assert "and the gap has narrowed" in nearer
     turned = evaluate(make_design(shift=45.0), ["cla"]).in_words()
     assert "the sign of the gap turned" in turned
-    assert "They had fewer in three of six periods." in turned
+    assert "They had as often more as fewer: in three of six periods each." in turned
 
 
 def test_rising_pilots_are_counted_beside_rising_comparators() -> None:
@@ -80,12 +84,16 @@ def test_cells_that_turn_the_answer_are_told() -> None:
     words = made.in_words()
     assert "On the 3 pilots and 10 comparators observed in every period the change is +" in words
     assert "the sign hangs on which cells are used" in words
-    assert "One authority decides the sign." in words
+    assert made["m"].findings["LeaveOneOut"].headline in words
+    assert "its sign hangs on one of them" in words
 
 
 def test_a_missed_truth_is_said_to_be_missed() -> None:
     made = evaluate(make_design(shift=-12.0), ["cla"], truth={"cla": 0.0})
-    assert "The true effect is zero: the interval misses it, as 5% of" in made.in_words()
+    assert (
+        "The true effect is zero: the interval misses it. In the long run 5% of such intervals "
+        "do; a recording error adds to it where there is one." in made.in_words()
+    )
 
 
 def test_an_interval_without_limits_is_no_evidence() -> None:
@@ -94,3 +102,60 @@ def test_an_interval_without_limits_is_no_evidence() -> None:
     row = made.to_frame().iloc[0]
     assert np.isinf(row["conf_low"])
     assert "no evidence of a change" in made.in_words()
+
+
+def test_a_gap_that_moved_before_the_start_is_said_to_speak_against_the_change() -> None:
+    """A pilot arm that falls steadily before the start."""
+    y = np.random.default_rng(8).normal(100, 0.5, (16, 6))
+    y[:4] -= 4 * np.arange(6)
+    made = evaluate(design_of(y, dict.fromkeys(range(4), 4)), ["m"])
+    p = made["m"].findings["PreTrends"].facts["p_value"]
+    assert p < 0.05
+    moved = f"Before the start the gap already moved (joint p = {dk.results.tables.p_value(p)})"
+    assert f"{moved}: the change rests on an assumption that these data speak" in made.in_words()
+    assert "stayed parallel" not in made.in_words()
+    assert f"{moved}." in short(made, "m")
+
+
+def test_a_gap_that_stayed_is_not(evaluation: Evaluation) -> None:
+    assert evaluation["cla"].findings["PreTrends"].facts["p_value"] >= 0.05
+    assert "does not show that trends would have stayed parallel" in evaluation.in_words()
+    assert "already moved" not in evaluation.in_words() + short(evaluation, "cla")
+
+
+def test_what_could_be_found_is_in_short_only_without_evidence(evaluation: Evaluation) -> None:
+    assert "would have been found with 80% probability" in short(evaluation, "cla")
+    changed = evaluate(make_design(shift=-12.0), ["cla"])
+    assert "would have been found" not in short(changed, "cla")
+    assert "% there before)" in short(changed, "cla")
+
+
+def test_one_pilot_is_one_pilot() -> None:
+    y = np.random.default_rng(4).normal(100, 1, (6, 4))
+    made = evaluate(design_of(y, {0: 2}), ["m"])
+    assert compared(made).startswith("One pilot that started in 2013 is compared with five")
+    words = made.in_words()
+    assert "The one pilot " in words
+    assert "One of one" not in words
+    assert "  " not in words
+
+
+def test_misses_of_known_truths_are_counted() -> None:
+    y = np.random.default_rng(5).normal(100, 1, (16, 5))
+    y[:4, 3:] -= 12
+    other = np.random.default_rng(6).normal(50, 1, (16, 5))
+    rows = [(301 + 3 * j, 2011 + t, y[j, t], other[j, t]) for j in range(16) for t in range(5)]
+    frame = pd.DataFrame(rows, columns=["la", "year", "m", "k"])
+    panel = dk.Panel.from_frame(frame, unit="la", period="year", metrics=["m", "k"])
+    starts = {str(301 + 3 * j): 2014 for j in range(4)}
+    design = dk.Design(panel, dk.Rollout(starts), against=dk.Pool(), selection="unknown")
+    made = evaluate(design, ["m", "k"], truth={"m": 0.0, "k": 0.0}, inference=dk.ClusterRobust())
+    frame = made.to_frame()
+    missed = int(((frame["conf_low"] > 0) | (frame["conf_high"] < 0)).sum())
+    assert missed >= 1
+    said = truths(made)
+    assert said.startswith(f"Here the truth is known: {('none', 'one', 'two')[missed]} of two")
+    assert "about 10% of draws" in said
+    assert said in made.to_html()
+    alone = evaluate(design, ["m"], truth={"m": 0.0}, inference=dk.ClusterRobust())
+    assert truths(alone) == ""

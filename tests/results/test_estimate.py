@@ -110,7 +110,7 @@ def test_a_level_out_of_range(level):
 
 
 def test_inference_is_an_object_not_a_name():
-    with pytest.raises(InferenceError, match="give the object, not its name"):
+    with pytest.raises(InferenceError, match=r"write infer\(ClusterRobust\('CR2'\)\)"):
         fitted().infer("CR2")
     with pytest.raises(TypeError):
         fitted().infer(ClusterRobust(), alpha=0.05)
@@ -210,9 +210,12 @@ def test_draws_at_an_effect_are_quadratic():
         (-0.0, "0"),
         (-0.0000001, "0"),
         (12.345, "12.3"),
-        (99.96, "100.0"),
+        (99.96, "100"),
         (-1234567.0, "−1,234,567"),
-        (0.5, "0.5"),
+        (0.5, "0.500"),
+        (-0.9, "−0.900"),
+        (0.27, "0.270"),
+        (9.996, "10.0"),
         (float("inf"), "∞"),
         (float("-inf"), "−∞"),
         (float("nan"), ""),
