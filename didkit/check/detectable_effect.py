@@ -30,7 +30,7 @@ class DetectableEffect:
 
     Notes
     -----
-    ``(t(1−α/2, ν) + t(power, ν)) × standard error`` (Bloom 1995, equation 1, with t for z), with
+    ``(t(1−α/2, ν) + t(power, ν)) × standard error`` (Bloom 1995, with t for z), with
     the CR2 standard error and Bell–McCaffrey's ν where they exist. With one pilot there is no
     such standard error: the comparators' standard deviation of the unit's number stands for the
     pilot's, which assumes that the pilot is as noisy as they are. For estimators without
@@ -40,7 +40,7 @@ class DetectableEffect:
 
     References
     ----------
-    Bloom (1995), equation 1.
+    Bloom (1995).
 
     Examples
     --------

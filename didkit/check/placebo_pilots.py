@@ -37,7 +37,7 @@ class PlaceboPilots:
 
     References
     ----------
-    Bertrand, Duflo & Mullainathan (2004), section IV (placebo interventions).
+    Bertrand, Duflo & Mullainathan (2004), placebo interventions.
 
     Examples
     --------

@@ -20,12 +20,13 @@ class PlaceboStart:
 
     Notes
     -----
-    Every start is moved, and the periods from the first real start on are left out; inference
-    is the estimate's own. The placebos share their data, so they are not independent tests.
+    All pilots get one start, so many periods before the first real one; the periods from that on
+    are left out; inference is the estimate's own. The placebos share their data, so they are not
+    independent tests.
 
     References
     ----------
-    Heckman & Hotz (1989), section 3 (pre-programme tests).
+    Heckman & Hotz (1989), pre-programme tests.
 
     Examples
     --------

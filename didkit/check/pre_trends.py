@@ -26,7 +26,7 @@ class PreTrends:
 
     References
     ----------
-    Roth (2022), section 1; Pustejovsky & Tipton (2018) for Hotelling's T².
+    Roth (2022); Pustejovsky & Tipton (2018) for Hotelling's T².
 
     Examples
     --------

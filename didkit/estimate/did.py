@@ -39,7 +39,7 @@ class DiD:
 
     References
     ----------
-    Angrist & Pischke (2009), equation 5.2.3 (two-way fixed effects); Goodman-Bacon (2021) for
+    Angrist & Pischke (2009), section 5.2 (two-way fixed effects); Goodman-Bacon (2021) for
     staggered starts; Frisch-Waugh-Lovell for the computation.
 
     Examples

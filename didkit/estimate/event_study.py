@@ -45,7 +45,7 @@ class EventStudy:
 
     References
     ----------
-    Freyaldenhoven, Hansen & Shapiro (2019), equation 2; Sun & Abraham (2021), equation 3.
+    Freyaldenhoven, Hansen & Shapiro (2019); Sun & Abraham (2021).
 
     Examples
     --------

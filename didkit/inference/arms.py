@@ -84,7 +84,7 @@ def closed_form_df(n1: NDArray[np.float64], n0: NDArray[np.float64]) -> NDArray[
     """Bell and McCaffrey's degrees of freedom of a difference of two means.
 
     ``(1/n1 + 1/n0)² / [1/(n1² (n1−1)) + 1/(n0² (n0−1))]``: known before the data
-    (Imbens & Kolesár 2016, section 3). One group alone (n0 = 0): n1 − 1.
+    (Bell & McCaffrey 2002; Imbens & Kolesár 2016). One group alone (n0 = 0): n1 − 1.
 
     Examples
     --------

@@ -69,8 +69,8 @@ class ClusterRobust:
 
     References
     ----------
-    Bell & McCaffrey (2002); Imbens & Kolesár (2016), section 3; Pustejovsky & Tipton (2018),
-    equations 6 and 11; MacKinnon, Nielsen & Webb (2023), equations 5 to 8.
+    Bell & McCaffrey (2002); Imbens & Kolesár (2016); Pustejovsky & Tipton (2018); MacKinnon,
+    Nielsen & Webb (2023). The formulas stand in `didkit.linear`.
 
     Examples
     --------

@@ -45,8 +45,7 @@ class Permutation:
 
     References
     ----------
-    MacKinnon & Webb (2020), sections 3 and 4 (RI-β and RI-t); Lehmann & Romano (2005),
-    equation 15.4.
+    MacKinnon & Webb (2020), RI-β and RI-t; Lehmann & Romano (2005), section 15.2.
 
     Examples
     --------

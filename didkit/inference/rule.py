@@ -32,8 +32,9 @@ def recommend(estimate: Estimate) -> Advice:
     Parameters
     ----------
     estimate : Estimate
-        n1 and n0 are the pilots and comparators of its best-carried term; a term carried by one
-        pilot is ranked by the estimate itself inside the permutation.
+        n1 and n0 are the pilots and comparators of its best-carried term (one late joiner does
+        not decide the method for the other nine); a term carried by one pilot is ranked by the
+        estimate itself inside the permutation.
 
     Returns
     -------

@@ -108,7 +108,7 @@ def adjusted_scores(normal: Normal, R: ArrayLike, kind: Kind) -> NDArray[np.floa
 
     Notes
     -----
-    computation.md, section 1.3: ``M^(1/2) F_g M^(1/2) s_g``, the same for every root of ``M``.
+    ``M^(1/2) F_g M^(1/2) s_g``, the same for every root of ``M``.
 
     Examples
     --------

@@ -27,7 +27,7 @@ def design(n1: int, n0: int, sets: str | None = None, **options):
     return design_of(noise(n, 4, n), dict.fromkeys(range(n1), 2), against=against, **options)
 
 
-# methods.md, section 1: n1 pilots, n0 comparators → case and primary method
+# the ordered rule: n1 pilots, n0 comparators → case and primary method
 TABLE = [
     (1, 1, None, 1, Permutation("beta")),
     (1, 19, None, 1, Permutation("beta")),

@@ -25,7 +25,7 @@ def test_cr1_has_the_degrees_of_cr0(rows):
 
 @pytest.mark.parametrize(("n1", "n0"), [(2, 2), (3, 147), (9, 141), (9, 9), (2, 1500)])
 def test_two_samples_in_closed_form(n1, n0):
-    """methods.md, section 2."""
+    """Known before the data, for two groups of known sizes."""
     X = np.column_stack([np.ones(n1 + n0), np.arange(n1 + n0) < n1])
     normal = Normal.from_rows(X, np.zeros(n1 + n0), np.arange(n1 + n0))
     closed = (1 / n1 + 1 / n0) ** 2 / (1 / (n1**2 * (n1 - 1)) + 1 / (n0**2 * (n0 - 1)))

@@ -39,7 +39,7 @@ def test_partial_leverage_is_the_share_of_the_residualised_regressor(rows):
 
 @pytest.mark.parametrize(("n1", "n0"), [(9, 141), (3, 147), (1, 149), (4, 4), (2, 5)])
 def test_one_start_date_in_closed_form(n1, n0):
-    """methods.md, section 1."""
+    """Closed form with one start and a balanced panel."""
     normal, G = one_start(n1, n0), n1 + n0
     term = np.eye(normal.n_params)[0]
     shares = partial_leverage(normal, term)[:, 0]

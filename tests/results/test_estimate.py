@@ -84,7 +84,7 @@ def test_long_differences_of_each_term():
 
 
 def test_effective_clusters_in_closed_form():
-    """G² / (n0²/n1 + n1²/n0): methods.md, section 1."""
+    """G² / (n0²/n1 + n1²/n0), the closed form."""
     expected = 14**2 / (10**2 / 4 + 4**2 / 10)
     assert fitted().effective_clusters() == pytest.approx(expected)
     assert fitted(DiD("complete")).effective_clusters() == pytest.approx(expected)
