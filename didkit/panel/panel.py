@@ -509,8 +509,6 @@ class Panel:
 
     def __or__(self, other: Panel) -> Panel:
         """Join two panels that are disjoint or agree; see `join` for what is refused."""
-        if not isinstance(other, Panel):
-            return NotImplemented
         return self.join(other)
 
     def join(self, other: Panel, *, releases: Literal["same", "mixed"] = "same") -> Panel:
@@ -530,6 +528,13 @@ class Panel:
             If ids or calendars are of different kinds, two releases of one metric meet without
             ``releases="mixed"``, or cells disagree.
         """
+        if not isinstance(other, Panel):
+            raise PanelError(
+                needed="another Panel",
+                found=f"a {type(other).__name__}",
+                where="joining panels",
+                todo="make one with Panel.from_frame or read_dfe first",
+            )
         if releases not in ("same", "mixed"):
             raise PanelError(
                 needed="releases='same' or releases='mixed'",

@@ -268,9 +268,10 @@ def test_joining_ids_of_two_kinds_is_refused():
         _ = one | other
 
 
-def test_joining_something_else_is_a_type_error():
-    with pytest.raises(TypeError):
-        _ = panel_of([[1.0, 2.0]]) | wide_frame()
+@pytest.mark.parametrize("join", [lambda a, b: a | b, lambda a, b: a.join(b)])
+def test_joining_something_else_is_refused(join):
+    with pytest.raises(PanelError, match="a DataFrame"):
+        join(panel_of([[1.0, 2.0]]), wide_frame())
 
 
 def test_joining_other_calendars_or_leaving_a_gap_is_refused():
