@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -227,6 +229,40 @@ def test_no_spread_at_all_is_no_standard_error_of_zero():
     assert any("standard error of 0 is not printed" in note for note in made.uncertainty.notes)
 
 
+def test_influence_alone_gives_cr0_and_cr1():
+    """An estimator that publishes no cross-products, clusters of two units among them."""
+    clusters = {unit: str(j // 2) for j, unit in enumerate(codes(N))}
+    for options in ({}, {"clusters": clusters}):
+        made = DiD().fit(design_of(outcome(), ONE, **options), "m")
+        bare = replace(made, normal=None, contrast=None)
+        for kind in ("CR0", "CR1"):
+            one, other = (e.infer(ClusterRobust(kind)).uncertainty for e in (made, bare))
+            assert other.std_error[0] == pytest.approx(one.std_error[0], rel=1e-9)
+            assert other.df[0] == one.df[0]
+        for refused in (ClusterRobust("CR2"), ClusterRobust("CR1", factor="full")):
+            with pytest.raises(InferenceError, match=r"use Jackknife\(\)"):
+                bare.infer(refused)
+        with pytest.raises(InferenceError, match="cross-products by cluster"):
+            bare.infer(ClusterRobust("CR0", df="bell-mccaffrey"))
+
+
+def test_the_recipe_is_in_words():
+    made = DiD().fit(design_of(outcome(), ONE), "m")
+
+    def words(inference: ClusterRobust) -> str:
+        return made.infer(inference).uncertainty.method
+
+    assert words(ClusterRobust("CR2")) == (
+        "CR2, Bell–McCaffrey degrees of freedom; 4 + 10 clusters"
+    )
+    assert words(ClusterRobust("CR1")) == (
+        "CR1, G − 1 degrees of freedom, factor G/(G−1); 4 + 10 clusters"
+    )
+    full = words(ClusterRobust("CR1", factor="full", df="normal"))
+    assert full.startswith("CR1, normal, factor (N−1)/(N−K)·G/(G−1), K with the unit effects")
+    assert words(ClusterRobust("CR2", df="welch")).startswith("CR2, Welch's degrees of freedom")
+
+
 # -- joint tests -----------------------------------------------------------------------------------
 
 
@@ -293,6 +329,13 @@ def test_welch_needs_one_number_a_unit():
     with pytest.raises(InferenceError, match="one number a unit") as caught:
         DiD().fit(design_of(y, ONE), "m").infer(ClusterRobust("CR2", df="welch"))
     assert "cells='complete'" in str(caught.value)
+
+
+def test_welch_needs_clusters_of_one_unit():
+    clusters = {unit: str(j // 2) for j, unit in enumerate(codes(N))}
+    made = DiD().fit(design_of(outcome(), ONE, clusters=clusters), "m")
+    with pytest.raises(InferenceError, match="one number a unit"):
+        made.infer(ClusterRobust("CR2", df="welch"))
 
 
 def test_sets_have_no_cross_products_and_are_sent_to_the_jackknife():
