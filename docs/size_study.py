@@ -109,7 +109,7 @@ def main() -> None:
         f"""# How often the tests are wrong
 
 Written by `python docs/size_study.py --seeds {n}`. Each seed draws the packaged evaluation's
-process anew: 152 authorities, 2013 to 2020, ten pilots that are lower in every year, nine of which
+process anew: 152 authorities, 2013 to 2020, ten pilots drawn with a lower level, nine of which
 start in 2018 and one in 2019, against the union of their neighbours. Two-way fixed effects
 (`DiD()`); permutation with {DRAWS} draws. Monte Carlo error of 5 %: ± {error:.1f} (one standard
 error).
