@@ -115,6 +115,10 @@ def _recommend(estimate: Estimate) -> Any:
     return importlib.import_module("didkit.inference").recommend(estimate)
 
 
+def _tabulate(estimate: Estimate, methods: Any = None, **options: Any) -> Any:
+    return importlib.import_module("didkit.inference").inference_table(estimate, methods, **options)
+
+
 def _draw(result: Any, ax: Any = None, **options: Any) -> Any:
     return importlib.import_module("didkit.plot").draw(result, ax=ax, **options)
 
@@ -135,5 +139,6 @@ def __dir__() -> list[str]:
 
 __version__ = _version()
 hooks.fill("recommend", _recommend)
+hooks.fill("tabulate", _tabulate)
 hooks.fill("draw", _draw)
 _warn_of_namesake()

@@ -80,12 +80,15 @@ def test_distribution_python_and_command(project: dict[str, Any]) -> None:
 def test_core_dependencies_have_lower_bounds(project: dict[str, Any]) -> None:
     wanted = project["project"]["dependencies"]
     assert {re.split(r"[<>=!~ ]", line)[0] for line in wanted} == {
+        "great-tables",
+        "jinja2",
         "linearmodels",
         "matplotlib",
         "numpy",
         "pandas",
         "scipy",
         "statsmodels",
+        "tqdm",
     }
     assert [line for line in wanted if ">=" not in line] == []
 

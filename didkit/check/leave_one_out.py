@@ -10,6 +10,7 @@ import pandas as pd
 
 from didkit.check.terms import main_term
 from didkit.errors import DesignError, EstimationError, InferenceError
+from didkit.progress import steps
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["LeaveOneOut"]
@@ -85,7 +86,7 @@ class LeaveOneOut:
             if self.units == "all" or sample.pilot[j] == (self.units == "pilots")
         ]
         rows, notes = [], []
-        for j in wanted:
+        for j in steps(wanted, "leaving one out"):
             unit = sample.units[j]
             try:
                 rebuilt = self.comparators == "rebuilt" and sample.pilot[j]

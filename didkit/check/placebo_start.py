@@ -9,6 +9,7 @@ import pandas as pd
 
 from didkit.check.terms import main_term
 from didkit.errors import DesignError, EstimationError, InferenceError
+from didkit.progress import steps
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["PlaceboStart"]
@@ -63,7 +64,7 @@ class PlaceboStart:
                 todo="run it on DiD().fit(design, metric); an event study shows its own placebos",
             )
         rows, notes = [], []
-        for moved in range(1, first):
+        for moved in steps(range(1, first), "starts that never were"):
             try:
                 placebo = estimate.refit(design.shift(-moved))
             except (DesignError, EstimationError) as error:

@@ -15,8 +15,4 @@ def main_term(estimate: Estimate) -> str:
     >>> main_term.__name__
     'main_term'
     """
-    names = list(estimate.terms["term"])
-    if "change" in names:
-        return "change"
-    after = estimate.terms[estimate.terms["phase"] == "after"]
-    return str(after["term"].iloc[0]) if len(after) else names[0]
+    return estimate.main_term

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -33,6 +33,10 @@ class EventStudy:
         by calendar period.
     cells : {"observed", "complete"}
         As for `DiD`.
+    anticipation : int, default 0
+        Periods before the start in which the programme may already act. The default reference
+        moves to the last period before them, and a later reference is refused. Their terms have
+        the phase "anticipation": neither before nor after, so that they are in no pre-trend test.
 
     Notes
     -----
@@ -69,6 +73,7 @@ class EventStudy:
     reference: int | str = -1
     time: Literal["event", "calendar"] = "event"
     cells: CellsUsed = "observed"
+    anticipation: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         check_cells(self.cells, "EventStudy(cells=)")
@@ -86,6 +91,26 @@ class EventStudy:
                 where="EventStudy(reference=)",
                 todo="event time 0 is the first treated period; use −1, or time='calendar'",
             )
+        if not is_whole(self.anticipation) or self.anticipation < 0:
+            raise EstimationError(
+                needed="a whole number of periods, 0 or more",
+                found=repr(self.anticipation),
+                where="EventStudy(anticipation=)",
+                todo="0 if the programme cannot act before it starts",
+            )
+        if self.time == "event" and self._base > -1 - self.anticipation:
+            raise EstimationError(
+                needed=f"a reference before the {self.anticipation} periods of anticipation",
+                found=f"reference={self.reference!r}",
+                where="EventStudy(reference=)",
+                todo=f"leave it out, or use {-1 - int(self.anticipation)} or earlier",
+            )
+
+    @property
+    def _base(self) -> int:
+        """The reference in event time; the default steps back before the anticipation."""
+        given = int(self.reference)
+        return -1 - int(self.anticipation) if given == -1 else given
 
     def fit(self, design: Design, metric: str | Metric) -> Estimate:
         """Estimate the terms.
@@ -101,11 +126,11 @@ class EventStudy:
         unit = sample.metric.unit or "units of the metric"
         if self.time == "event":
             base = self._event_reference(sample)
-            windows = partial(_by_event, reference=int(self.reference))
+            windows = partial(_by_event, reference=self._base, anticipation=self.anticipation)
         else:
-            at = _calendar_reference(design, sample, self.reference)
+            at = _calendar_reference(design, sample, self.reference, self.anticipation)
             base = _row(sample, at, "reference")
-            windows = partial(_by_calendar, reference=at)
+            windows = partial(_by_calendar, reference=at, anticipation=self.anticipation)
         return change(
             self,
             design,
@@ -118,7 +143,7 @@ class EventStudy:
         )
 
     def _event_reference(self, sample: Sample) -> pd.DataFrame:
-        reference = int(self.reference)
+        reference = self._base
         short = [sample.periods[s] for s in sample.starts if s + reference < 0]
         if short:
             raise EstimationError(
@@ -143,7 +168,14 @@ def _event_name(e: int) -> str:
     return f"event time {e:+d}" if e else "event time 0"
 
 
-def _by_event(sample: Sample, *, reference: int) -> Windows:
+def _phase(position: int, anticipation: int) -> str:
+    """Name the time of a period, counted from the (first) start."""
+    if position >= 0:
+        return "after"
+    return "anticipation" if position >= -anticipation else "before"
+
+
+def _by_event(sample: Sample, *, reference: int, anticipation: int) -> Windows:
     """One term for each time since the start that some pilot reaches."""
     n = len(sample.periods)
     starts = np.array(sample.starts)
@@ -167,15 +199,25 @@ def _by_event(sample: Sample, *, reference: int) -> Windows:
                 "position": times,
                 "event_time": times,
                 "period": [sample.periods[starts[0] + e] if one else "" for e in times],
-                "phase": ["before" if e < 0 else "after" for e in times],
+                "phase": [_phase(e, anticipation) for e in times],
             }
         ),
     )
 
 
-def _calendar_reference(design: Design, sample: Sample, reference: Period) -> int:
-    """Position of the reference period; −1 is the last before the first start."""
-    first = min(sample.starts)
+def _calendar_reference(
+    design: Design, sample: Sample, reference: Period, anticipation: int
+) -> int:
+    """Position of the reference period; −1 is the last before the first start and what leads it."""
+    first = min(sample.starts) - anticipation
+    if first < 1:
+        raise EstimationError(
+            needed=f"a period before the {anticipation} periods of anticipation",
+            found=f"a first start in {sample.periods[min(sample.starts)]}, the window from "
+            f"{sample.periods[0]}",
+            where="EventStudy(anticipation=)",
+            todo="widen the window, or allow for less anticipation",
+        )
     if reference == -1:
         return first - 1
     label = design.panel.calendar.labels[
@@ -183,8 +225,8 @@ def _calendar_reference(design: Design, sample: Sample, reference: Period) -> in
     ]
     if label not in sample.periods or sample.periods.index(label) >= first:
         raise EstimationError(
-            needed=f"a reference in the window and before the first start "
-            f"({sample.periods[first]})",
+            needed="a reference in the window and before the first start"
+            f"{' and its anticipation' if anticipation else ''} ({sample.periods[first]})",
             found=repr(reference),
             where="EventStudy(reference=)",
             todo="choose one of: " + ", ".join(sample.periods[:first]),
@@ -203,7 +245,7 @@ def _row(sample: Sample, t: int, phase: str) -> pd.DataFrame:
     )
 
 
-def _by_calendar(sample: Sample, *, reference: int) -> Windows:
+def _by_calendar(sample: Sample, *, reference: int, anticipation: int) -> Windows:
     """One term for each period but the reference."""
     n, first = len(sample.periods), min(sample.starts)
     others = [t for t in range(n) if t != reference]
@@ -216,7 +258,7 @@ def _by_calendar(sample: Sample, *, reference: int) -> Windows:
         acts=plus,
         compared=np.ones(len(others), dtype=bool),
         terms=pd.concat(
-            [_row(sample, t, "before" if t < first else "after") for t in others],
+            [_row(sample, t, _phase(t - first, anticipation)) for t in others],
             ignore_index=True,
         ),
     )

@@ -4,5 +4,6 @@ from didkit.inference.cluster import ClusterRobust
 from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
 from didkit.inference.rule import Advice, recommend
+from didkit.inference.table import inference_table
 
-__all__ = ["Advice", "ClusterRobust", "Jackknife", "Permutation", "recommend"]
+__all__ = ["Advice", "ClusterRobust", "Jackknife", "Permutation", "inference_table", "recommend"]

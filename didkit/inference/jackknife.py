@@ -9,6 +9,7 @@ import numpy as np
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.inference.arms import carried_by, closed_form_df, lost_in_words, with_variance
 from didkit.inference.student import from_covariance
+from didkit.progress import steps
 from didkit.results import Estimate
 
 __all__ = ["Jackknife"]
@@ -57,9 +58,8 @@ class Jackknife:
                 where=repr(self),
                 todo="ask for them: Jackknife(max_refits=…)",
             )
-        deviations = np.stack(
-            [self._without(estimate, g) - estimate.values for g in range(n_clusters)]
-        )
+        clusters = steps(range(n_clusters), "jackknife")
+        deviations = np.stack([self._without(estimate, g) - estimate.values for g in clusters])
         covariance = (n_clusters - 1) / n_clusters * deviations.T @ deviations
         covariance[~exists] = np.nan
         covariance[:, ~exists] = np.nan

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, is_whole
 from didkit.inference.assignments import Assignments, assignments
+from didkit.inference.bands import level_from_permutations
 from didkit.inference.invert import TIES, invert
 from didkit.results import Draws, Estimate, JointTest, Uncertainty
 
@@ -41,11 +42,14 @@ class Permutation:
     times the treatment is not rejected. Pilots are rarely randomised: then p is a placebo rank.
     Fails where the least attainable p exceeds 1 − level (the interval is then infinite), and is
     refused for estimators that cannot be refitted in bulk. A term carried by one pilot is ranked
-    by the estimate itself. There is no standard error.
+    by the estimate itself. There is no standard error. Several terms have a uniform band too: the
+    interval of each at the level at which the smallest of their p-values, over the same draws,
+    rejects a true null in any term with probability 1 − level.
 
     References
     ----------
-    MacKinnon & Webb (2020), RI-β and RI-t; Lehmann & Romano (2005), section 15.2.
+    MacKinnon & Webb (2020), RI-β and RI-t; Lehmann & Romano (2005), section 15.2; Westfall &
+    Young (1993) for the band.
 
     Examples
     --------
@@ -124,6 +128,8 @@ class Permutation:
                 with np.errstate(divide="ignore", invalid="ignore"):  # outcomes all alike
                     made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
                     null[:, m] /= np.sqrt(drawn.v0[:, m]) * scale
+        band_low, band_high, said = self._band(estimate, chosen, drawn, actual, null, made, level)
+        notes += said
         p = made["p_value"]
         facts: dict[str, object] = {
             "least_p": chosen.least_p,
@@ -145,6 +151,8 @@ class Permutation:
                 level=level,
                 std_error=np.full(k, np.nan),
                 null=null,
+                band_low=band_low,
+                band_high=band_high,
                 facts=facts,
                 notes=tuple(notes),
                 statistic=made["statistic"],
@@ -153,6 +161,46 @@ class Permutation:
                 conf_high=made["conf_high"],
             )
         )
+
+    def _band(
+        self,
+        estimate: Estimate,
+        chosen: Assignments,
+        drawn: Draws,
+        actual: Draws,
+        null: Floats,
+        made: dict[str, Floats],
+        level: float,
+    ) -> tuple[Floats | None, Floats | None, list[str]]:
+        """Return the uniform band over the terms that have a test, where there are several."""
+        n1 = estimate.terms["n_pilots"].to_numpy()
+        there = np.isfinite(made["p_value"])
+        tested = np.flatnonzero(there & (n1 > 1) if n1.max() > 1 else there)
+        if len(tested) < 2:
+            return None, None, []
+        alone = int(there.sum()) - len(tested)
+        said = [f"{alone} terms carried by one pilot are outside the uniform band"] if alone else []
+        low, high = np.full(estimate.n_terms, np.nan), np.full(estimate.n_terms, np.nan)
+        within = level_from_permutations(
+            null[:, tested], made["statistic"][tested], level, exact=chosen.exact
+        )
+        if within is None:
+            low[tested], high[tested] = -np.inf, np.inf
+            why = f"too few assignments for a uniform band at level {level:g}"
+            return low, high, [*said, why]
+        for m in tested:
+            found = invert(
+                drawn,
+                actual,
+                int(m),
+                studentised=bool(self.statistic == "t" and n1[m] > 1),
+                exact=chosen.exact,
+                level=within,
+                least_p=chosen.least_p,
+            )
+            low[m] = min(found.low, made["conf_low"][m])
+            high[m] = max(found.high, made["conf_high"][m])
+        return low, high, said
 
     def _draw(self, estimate: Estimate) -> tuple[Assignments, Draws, Draws]:
         """Return the assignments, the refits under them, and the refit under the actual one."""

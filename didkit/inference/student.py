@@ -7,6 +7,7 @@ import pandas as pd
 import scipy
 from numpy.typing import NDArray
 
+from didkit.inference.bands import level_from_covariance
 from didkit.results import Estimate, Inference, Uncertainty
 
 __all__ = ["from_covariance", "t_quantile", "t_tail"]
@@ -43,7 +44,10 @@ def from_covariance(
     method: str,
     notes: tuple[str, ...] = (),
 ) -> Estimate:
-    """Attach t tests: NaN in `covariance` stays NaN, infinite `df` is the normal."""
+    """Attach t tests: NaN in `covariance` stays NaN, infinite `df` is the normal.
+
+    With several terms that have a variance a uniform band is attached too.
+    """
     variance = np.diagonal(covariance).copy()
     size = np.abs(estimate.sample.y[estimate.sample.mask]).max(initial=0.0)
     none = variance <= (1e-13 * size) ** 2
@@ -53,6 +57,11 @@ def from_covariance(
     error = np.sqrt(variance)
     statistic = estimate.values / error
     reach = t_quantile((1 + level) / 2, df) * error
+    band = np.full(len(error), np.nan)
+    several = np.isfinite(error)
+    if several.sum() > 1:
+        within = level_from_covariance(covariance[np.ix_(several, several)], level)
+        band[several] = t_quantile((1 + within) / 2, df[several]) * error[several]
     labels = list(estimate.terms["term"])
     return estimate.with_uncertainty(
         Uncertainty(
@@ -65,6 +74,8 @@ def from_covariance(
             conf_low=estimate.values - reach,
             conf_high=estimate.values + reach,
             df=df,
+            band_low=estimate.values - band if several.sum() > 1 else None,
+            band_high=estimate.values + band if several.sum() > 1 else None,
             covariance=pd.DataFrame(covariance, index=labels, columns=labels),
             notes=notes,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from didkit.design import Design, Sample
 from didkit.errors import EstimationError, InferenceError, first_few, is_number
 from didkit.linear import Normal, effective_clusters
+from didkit.markup import items, number, page, paragraph
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
 from didkit.results.draws import Draws, Labels
@@ -27,6 +28,8 @@ __all__ = ["Estimate"]
 
 Floats = NDArray[np.float64]
 Recommended = Literal["recommended"]
+_SHOWN = 12  # rows of the table in a notebook
+_BARE = "Inference: none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,7 @@ class Estimate:
         In words, what is estimated, with its unit.
     terms : DataFrame
         One row a term: ``term``, ``n_pilots``, ``n_comparators`` (units that carry it) and
-        extras such as ``event_time``, ``period``, ``phase`` (before or after the start).
+        extras such as ``event_time``, ``period``, ``phase`` (before, anticipation, after).
     values : array (k,)
         The estimates, in the metric's unit.
     weights : array (k, J, T), optional
@@ -187,8 +190,9 @@ class Estimate:
         -------
         DataFrame
             ``term, estimate, std_error, statistic, p_value, conf_low, conf_high``, then
-            ``metric``, ``df`` where there are degrees of freedom, and the terms' extras. A
-            reference period stands with estimate 0 and no uncertainty.
+            ``metric``, ``df`` where there are degrees of freedom, ``band_low, band_high`` where
+            there is a uniform band over several terms, and the terms' extras. A reference period
+            stands with estimate 0 and no uncertainty.
         """
         sure = self.uncertainty
         nan = np.full(self.n_terms, np.nan)
@@ -205,6 +209,8 @@ class Estimate:
         )
         if sure is not None and sure.df is not None:
             made["df"] = sure.df
+        if sure is not None and sure.band_low is not None and sure.band_high is not None:
+            made["band_low"], made["band_high"] = sure.band_low, sure.band_high
         for column in self.terms.columns.drop("term"):
             made[column] = self.terms[column].to_numpy()
         if self.reference is not None:
@@ -317,6 +323,15 @@ class Estimate:
             }
         )
 
+    @property
+    def main_term(self) -> str:
+        """Name of the only term, of the change of a gap, or of the first from the start on."""
+        names = list(self.terms["term"])
+        if "change" in names:
+            return "change"
+        after = self.terms[self.terms["phase"] == "after"]
+        return str(after["term"].iloc[0]) if len(after) else str(names[0])
+
     # -- asked again ---------------------------------------------------------------------------
 
     def refit(self, design: Design) -> Estimate:
@@ -370,6 +385,41 @@ class Estimate:
         """Return the estimate with this uncertainty; for inferences."""
         return replace(self, _attached=uncertainty, _bare=False, _memory={})
 
+    def inference_table(
+        self,
+        methods: Sequence[Inference] | None = None,
+        *,
+        term: str | None = None,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Put several inferences of one term side by side.
+
+        Parameters
+        ----------
+        methods : sequence of Inference, optional
+            By default the method that the design recommends and the usual ones beside it.
+        term : str, optional
+            By default `main_term`.
+        level : float, default 0.95
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            One row a method: ``method, estimate, std_error, statistic, p_value, conf_low,
+            conf_high, df, recommended, refused, inference``; `refused` says why there is no
+            number, and is empty where there is one.
+
+        Raises
+        ------
+        InferenceError
+            If the level is not inside (0, 1), or something given is not an inference.
+        EstimationError
+            If there is no such term.
+        """
+        made: pd.DataFrame = hooks.tabulate(self, methods, term=term, level=level)
+        return made
+
     def check(self, check: Check) -> Finding:
         """Run a check and return what it measured.
 
@@ -416,9 +466,23 @@ class Estimate:
         """Write the table of terms as LaTeX."""
         return tables.to_latex(self._shown())
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw it; returns the Axes, shows and saves nothing."""
-        return hooks.draw(self, ax)
+    def plot(self, ax: Any = None, *, kind: str | None = None) -> Any:
+        """Draw it; returns the Axes, shows and saves nothing.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        kind : str, optional
+            Which picture: by default the one that suits the estimate; otherwise for example
+            "long_differences", "permutation", "forest" or "leverage".
+
+        Raises
+        ------
+        DidkitError
+            If there is no such picture of this estimate.
+        """
+        return hooks.draw(self, ax, **({} if kind is None else {"kind": kind}))
 
     def __repr__(self) -> str:
         shown = [
@@ -428,8 +492,20 @@ class Estimate:
         return f"{type(self.estimator).__name__}({self.metric.name}): {first_few(shown, 8)}"
 
     def _repr_html_(self) -> str:
-        caption = f"{type(self.estimator).__name__} · {self.metric.label} ({self.metric.unit})"
-        return tables.to_html(self._shown(), caption=caption)
+        sure = self.uncertainty
+        unit = f" ({self.metric.unit})" if self.metric.unit else ""
+        facts = ", ".join(f"{name} {number(value)}" for name, value in self.facts.items())
+        return page(
+            paragraph(self.estimand),
+            tables.head_to_html(
+                self._shown(),
+                most=_SHOWN,
+                caption=f"{type(self.estimator).__name__} · {self.metric.label}{unit}",
+            ),
+            paragraph(f"Inference: {sure.method}, level {sure.level:g}" if sure else _BARE),
+            paragraph(facts),
+            items(self.all_notes),
+        )
 
 
 def _not_an_object(given: object, where: str, example: str) -> InferenceError:

@@ -1,7 +1,8 @@
-"""The two places where the front door joins rooms that may not import each other.
+"""The places where the front door joins rooms that may not import each other.
 
 ``recommend(estimate)`` returns the inference that suits the design, with its reasons;
-``draw(result, ax)`` returns the Axes of a picture. Without the front door both are refused.
+``tabulate(estimate, methods)`` puts several inferences side by side; ``draw(result, ax)`` returns
+the Axes of a picture. Without the front door all are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from didkit.errors import DidkitError, InferenceError
 
-__all__ = ["draw", "fill", "recommend"]
+__all__ = ["draw", "fill", "recommend", "tabulate"]
 
 _filled: dict[str, Callable[..., Any]] = {}
 
@@ -24,7 +25,7 @@ def fill(name: str, function: Callable[..., Any]) -> None:
     KeyError
         If there is no hook of that name.
     """
-    if name not in ("recommend", "draw"):
+    if name not in ("recommend", "tabulate", "draw"):
         raise KeyError(name)
     _filled[name] = function
 
@@ -32,13 +33,24 @@ def fill(name: str, function: Callable[..., Any]) -> None:
 def recommend(estimate: Any) -> Any:
     """Ask for the inference that suits an estimate."""
     if "recommend" not in _filled:
-        raise InferenceError(
-            needed="an inference, or the front door that recommends one",
-            found="neither",
-            where="the room results on its own",
-            todo="import didkit, or say estimate.infer(ClusterRobust('CR2'))",
-        )
+        raise _no_inference()
     return _filled["recommend"](estimate)
+
+
+def tabulate(estimate: Any, methods: Any = None, **options: Any) -> Any:
+    """Ask for several inferences of an estimate side by side."""
+    if "tabulate" not in _filled:
+        raise _no_inference()
+    return _filled["tabulate"](estimate, methods, **options)
+
+
+def _no_inference() -> InferenceError:
+    return InferenceError(
+        needed="an inference, or the front door that recommends one",
+        found="neither",
+        where="the room results on its own",
+        todo="import didkit, or say estimate.infer(ClusterRobust('CR2'))",
+    )
 
 
 def draw(result: Any, ax: Any = None, **options: Any) -> Any:

@@ -38,6 +38,8 @@ class Uncertainty:
         Labelled by term; None after a method that has none.
     null : array (B, k), optional
         The statistic under each assignment, for the histogram; signed.
+    band_low, band_high : array (k,), optional
+        Ends of the uniform band: all terms are inside it together at the level.
     facts : mapping
         Draws, whether exact, the least attainable p, Monte Carlo error, seed.
     notes : tuple of str
@@ -55,6 +57,8 @@ class Uncertainty:
     df: Floats | None = None
     covariance: pd.DataFrame | None = None
     null: Floats | None = None
+    band_low: Floats | None = None
+    band_high: Floats | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -44,7 +44,7 @@ def test_unknown_options(make, text):
     "make",
     [
         lambda: DiD(cell="observed"),
-        lambda: EventStudy(anticipation=1),
+        lambda: EventStudy(anticipate=1),
         lambda: Gap(bootstrap=99),
         lambda: DiD().fit(design_of(Y, STARTS), "m", cluster="region"),
     ],

@@ -1,0 +1,128 @@
+"""Several inferences of one term side by side; those refused say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from didkit.errors import EstimationError, InferenceError
+from didkit.inference.cluster import ClusterRobust
+from didkit.inference.jackknife import Jackknife
+from didkit.inference.permutation import Permutation
+from didkit.inference.rule import recommend
+from didkit.results import Estimate, Inference
+
+__all__ = ["inference_table"]
+
+_NUMBERS = ("std_error", "statistic", "p_value", "conf_low", "conf_high", "df")
+
+
+def inference_table(
+    estimate: Estimate,
+    methods: Sequence[Inference] | None = None,
+    *,
+    term: str | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Attach several inferences to an estimate and put one term's numbers side by side.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Of any estimator.
+    methods : sequence of Inference, optional
+        By default the one that the design recommends, then permutation of t, CR2, CR3,
+        permutation of the estimate and CR1 (conventional, for comparison); the jackknife where
+        there are no cross-products.
+    term : str, optional
+        By default ``estimate.main_term``.
+    level : float, default 0.95
+        Of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row a method: ``method, estimate, std_error, statistic, p_value, conf_low, conf_high,
+        df`` (estimate and error in the metric's unit), ``recommended`` (True in one row at most),
+        ``refused`` (why there is no number; empty where there is one), ``inference``.
+
+    Raises
+    ------
+    EstimationError
+        If there is no such term.
+    InferenceError
+        If something given is no inference, or the level is not inside (0, 1).
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> methods = [dk.ClusterRobust("CR2"), dk.Permutation(draws=199)]
+    >>> table = inference_table(dk.DiD().fit(design, "cpp"), methods)
+    >>> table["refused"].tolist()
+    ['', '']
+    """
+    names = list(estimate.terms["term"])
+    chosen = estimate.main_term if term is None else term
+    if chosen not in names:
+        raise EstimationError(
+            needed="a term of this estimate",
+            found=repr(term),
+            where="inference_table",
+            todo="choose one of: " + ", ".join(names),
+        )
+    for one in methods if methods is not None else ():
+        given: object = one
+        if isinstance(given, type) or not isinstance(given, Inference):
+            raise InferenceError(
+                needed="inferences such as ClusterRobust('CR2')",
+                found=f"the class {given.__name__}" if isinstance(given, type) else repr(given),
+                where="inference_table(methods=)",
+                todo="give objects, in a list",
+            )
+    primary = recommend(estimate).inference
+    wanted = list(methods) if methods is not None else [primary, *_usual(estimate)]
+    rows = []
+    for one in dict.fromkeys(wanted):
+        row = _row(estimate, one, names.index(chosen), level)
+        rows.append(row | {"recommended": one == primary, "inference": repr(one)})
+    columns = ["method", "estimate", *_NUMBERS, "recommended", "refused", "inference"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _usual(estimate: Estimate) -> list[Inference]:
+    """List what readers of other software expect to see."""
+    permuted: list[Inference] = [Permutation("t"), ClusterRobust("CR2"), ClusterRobust("CR3")]
+    permuted += [Permutation("beta"), ClusterRobust("CR1")]
+    return permuted if estimate.normal is not None else [*permuted, Jackknife()]
+
+
+def _row(estimate: Estimate, inference: Inference, m: int, level: float) -> dict[str, object]:
+    value = float(estimate.values[m])
+    empty = dict.fromkeys(_NUMBERS, np.nan)
+    try:
+        sure = estimate.infer(inference, level=level).attached
+    except InferenceError as error:
+        if error.where == "infer(level=)":
+            raise
+        why = f"needed {error.needed}; found {error.found}"
+        return {"method": _name(inference), "estimate": value, **empty, "refused": why}
+    found = {
+        name: np.nan if getattr(sure, name) is None else float(getattr(sure, name)[m])
+        for name in _NUMBERS
+    }
+    why = ""
+    if not np.isfinite(found["p_value"]):
+        why = "; ".join(sure.notes) or "no test exists for this term"
+    return {"method": sure.method, "estimate": value, **found, "refused": why}
+
+
+def _name(inference: Inference) -> str:
+    """Name an inference that made nothing."""
+    if isinstance(inference, ClusterRobust):
+        return inference.kind
+    if isinstance(inference, Permutation):
+        return f"permutation of {'t' if inference.statistic == 't' else 'the estimate'}"
+    return "cluster jackknife" if isinstance(inference, Jackknife) else repr(inference)

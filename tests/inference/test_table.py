@@ -1,0 +1,78 @@
+"""Inferences side by side: the same numbers as alone, refusals with their reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import design_of, noise, spread
+
+import didkit as dk
+from didkit.errors import EstimationError, InferenceError
+
+
+@pytest.fixture(scope="module")
+def did() -> dk.Estimate:
+    return dk.DiD().fit(design_of(noise(30, 6, 3), spread(30, 7, 3)), "m")
+
+
+def test_each_row_is_what_the_method_says_alone(did: dk.Estimate) -> None:
+    methods = [dk.ClusterRobust("CR2"), dk.ClusterRobust("CR1"), dk.Permutation(draws=199, seed=4)]
+    table = did.inference_table(methods, level=0.9)
+    assert len(table) == 3
+    for method, row in zip(methods, table.to_dict("records"), strict=True):
+        alone = did.infer(method, level=0.9).tidy().iloc[0]
+        for name in ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"):
+            np.testing.assert_equal(row[name], alone[name])
+        assert row["refused"] == ""
+        assert row["inference"] == repr(method)
+
+
+def test_the_recommended_method_comes_first_and_is_marked_once(did: dk.Estimate) -> None:
+    table = did.inference_table()
+    assert table["recommended"].tolist() == [True] + [False] * (len(table) - 1)
+    assert table["inference"].iloc[0] == "Permutation(statistic='t', draws=9999, seed=0)"
+    assert table["inference"].is_unique
+    recommended = did.infer().tidy().iloc[0]
+    assert table["p_value"].iloc[0] == recommended["p_value"]
+
+
+def test_what_does_not_exist_is_refused_and_says_why() -> None:
+    one = dk.DiD().fit(design_of(noise(30, 6, 3), {4: 3}), "m")
+    table = one.inference_table().set_index("inference")
+    refused = table.loc[[name for name in table.index if name.startswith("ClusterRobust")]]
+    assert len(refused) == 3
+    assert refused["refused"].str.contains("at least two clusters of pilots").all()
+    assert refused[["p_value", "conf_low", "std_error"]].isna().all(axis=None)
+    rank = table.loc["Permutation(statistic='beta', draws=9999, seed=0)"]
+    assert rank["recommended"]
+    assert rank["p_value"] > 0
+    assert (table["estimate"] == one.values[0]).all()
+
+
+def test_a_term_without_a_variance_is_refused_too() -> None:
+    events = dk.EventStudy().fit(design_of(noise(20, 6, 2), {0: 2, 1: 3, 2: 3, 3: 3}), "m")
+    alone = events.terms.loc[events.terms["n_pilots"] == 1, "term"].iloc[0]
+    table = events.inference_table([dk.ClusterRobust("CR2")], term=alone)
+    assert "carried by one pilot" in table["refused"].iloc[0]
+    assert np.isnan(table["p_value"].iloc[0])
+
+
+def test_the_term_is_the_main_one_unless_asked(did: dk.Estimate) -> None:
+    events = dk.EventStudy().fit(did.design, "m")
+    assert events.main_term == "event time 0"
+    given = events.inference_table([dk.ClusterRobust()])["estimate"].iloc[0]
+    assert given == events["event time 0"]["estimate"]
+    assert dk.Gap().fit(did.design, "m").main_term == "change"
+    with pytest.raises(EstimationError, match="event time 0"):
+        events.inference_table(term="event time 9")
+
+
+@pytest.mark.parametrize("methods", [[dk.ClusterRobust], ["CR2"]])
+def test_something_else_than_an_inference_is_refused(did: dk.Estimate, methods: list) -> None:
+    with pytest.raises(InferenceError, match="objects, in a list"):
+        did.inference_table(methods)
+
+
+def test_a_level_that_is_none_is_refused(did: dk.Estimate) -> None:
+    with pytest.raises(InferenceError, match="level between 0 and 1"):
+        did.inference_table(level=5)
