@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from didkit.design.ids import by_unit
 from didkit.errors import DesignError, first_few
 from didkit.panel import unit_id
 
@@ -182,8 +183,13 @@ class MatchedSets(Against):
                 todo="write {'303': {'304': 0.5, '305': 0.5}}",
             )
         made = {
-            unit_id(pilot): {unit_id(other): float(w) for other, w in members.items()}
-            for pilot, members in weights.items()
+            pilot: {
+                other: float(w)
+                for other, w in by_unit(
+                    members, "comparator", where=f"the set of {pilot!r}"
+                ).items()
+            }
+            for pilot, members in by_unit(weights, "pilot", where="MatchedSets").items()
         }
         for pilot, members in made.items():
             _refuse_empty(pilot, list(members), 0)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from didkit.design.ids import by_unit
 from didkit.errors import DesignError, first_few
-from didkit.panel import Period, unit_id
+from didkit.panel import Period
 
 __all__ = ["Rollout"]
 
@@ -95,16 +96,8 @@ def _by_unit(
             where=f"Rollout({argument}=)",
             todo="name the pilots and their starts",
         )
-    made: dict[str, Period] = {}
-    for raw, period in given.items():
-        unit = unit_id(raw)
-        if unit in made:
-            raise DesignError(
-                needed="each pilot named once",
-                found=f"{unit!r} twice (ids are compared as text)",
-                where=f"Rollout({argument}=)",
-                todo="keep one of them",
-            )
+    made = by_unit(given, "pilot", where=f"Rollout({argument}=)")
+    for unit, period in made.items():
         if pd.isna(period):
             raise DesignError(
                 needed="a period for every pilot",
@@ -112,5 +105,4 @@ def _by_unit(
                 where=f"Rollout({argument}=)",
                 todo="give the period, or leave the unit out: comparators are not in a rollout",
             )
-        made[unit] = period
     return made

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from didkit.design.against import Against, Comparison
+from didkit.design.ids import by_unit
 from didkit.design.rollout import Rollout
 from didkit.errors import DesignError, PanelError, first_few
-from didkit.panel import Panel, Period, nearest, unit_id
+from didkit.panel import Panel, Period, nearest
 
 __all__ = ["Selection", "Spec", "check_stops", "excluded", "labels_of", "start_of", "window"]
 
@@ -67,7 +68,8 @@ def excluded(
     if isinstance(exclude, str) or not isinstance(exclude, Iterable):
         exclude = [exclude]
     given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, "")
-    made = {unit_id(unit): str(reason) for unit, reason in given.items()}
+    named = by_unit(given, "unit", where="Design(exclude=)")
+    made = {unit: str(reason) for unit, reason in named.items()}
     for unit in made:
         if unit not in panel:
             raise DesignError(
@@ -103,7 +105,8 @@ def labels_of(
             )
         given = table[given].to_dict()
     made = {
-        unit_id(unit): "" if pd.isna(label) else str(label).strip() for unit, label in given.items()
+        unit: "" if pd.isna(label) else str(label).strip()
+        for unit, label in by_unit(given, "unit", where=f"Design({argument}=)").items()
     }
     without = [unit for unit in panel.unit_ids if not made.get(unit)]
     if without:

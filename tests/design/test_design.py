@@ -483,3 +483,25 @@ def test_same_rollouts_are_equal():
     assert hash(Rollout({"303": 2014})) == hash(Rollout({303.0: 2014}))
     assert Rollout({"303": 2014}) != Rollout({"303": 2015})
     assert Rollout({"303": 2014, "304": 2015}).without("303") == Rollout({"304": 2015})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda panel: MatchedSets({303: {"304": 1.0}, "303": {"305": 1.0}}),
+        lambda panel: MatchedSets({303: {304: 0.5, "304": 0.5}}),
+        lambda panel: _made(panel, exclude={304: "tiny", "304": "other"}),
+        lambda panel: _made(panel, exclude=[304, "304"]),
+        lambda panel: _made(panel, strata={**dict.fromkeys(panel.unit_ids, "a"), 304: "b"}),
+        lambda panel: _made(panel, clusters={**dict.fromkeys(panel.unit_ids, "a"), 304: "b"}),
+    ],
+)
+def test_an_id_written_in_two_ways_is_refused_not_merged(make) -> None:
+    panel = panel_of(np.arange(24.0).reshape(6, 4), [303, 304, 305, 306, 307, 308])
+    with pytest.raises(DesignError, match="twice"):
+        make(panel)
+
+
+def _made(panel, **options):
+    rollout = Rollout({"303": 2013})
+    return Design(panel, rollout, against=Pool(), selection="unknown", **options)
