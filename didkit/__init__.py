@@ -10,7 +10,7 @@ there before.
 * Estimators: `Gap`, `DiD`, `EventStudy`.
 * Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
 * Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `DetectableEffect`.
-* Report: `evaluate`, `Evaluation`.
+* Report: `Plan`, `evaluate`, `Evaluation`.
 
 This is the only place where rooms are joined: it fills the hooks of `didkit.results`.
 """
@@ -31,6 +31,7 @@ from didkit.errors import (
     EstimationError,
     InferenceError,
     PanelError,
+    PlanError,
     ReadError,
 )
 from didkit.estimate import DiD, EventStudy, Gap
@@ -42,6 +43,7 @@ from didkit.results import Estimate, Finding, hooks
 if TYPE_CHECKING:
     import didkit.datasets as datasets
     from didkit.report import Evaluation as Evaluation
+    from didkit.report import Plan as Plan
     from didkit.report import evaluate as evaluate
 
 __all__ = [
@@ -70,6 +72,8 @@ __all__ = [
     "Permutation",
     "PlaceboPilots",
     "PlaceboStart",
+    "Plan",
+    "PlanError",
     "Pool",
     "PreTrends",
     "ReadError",
@@ -84,6 +88,7 @@ __all__ = [
 
 _LATER = {
     "Evaluation": "didkit.report",
+    "Plan": "didkit.report",
     "evaluate": "didkit.report",
     "datasets": "didkit.datasets",
 }

@@ -16,6 +16,7 @@ __all__ = [
     "EstimationError",
     "InferenceError",
     "PanelError",
+    "PlanError",
     "ReadError",
     "first_few",
     "is_number",
@@ -76,6 +77,10 @@ class EstimationError(DidkitError, ValueError):
 
 class InferenceError(DidkitError, ValueError):
     """The uncertainty asked for does not exist for this estimate."""
+
+
+class PlanError(DidkitError, ValueError):
+    """A written plan cannot be read, contradicts itself, or names what is not there."""
 
 
 class DidkitWarning(UserWarning):

@@ -54,7 +54,8 @@ def steps(items: Iterable[Item], label: str, *, total: int | None = None) -> Ite
         return
     from tqdm import tqdm
 
-    bar = tqdm(items, desc=label, total=total, delay=_AFTER, leave=False, file=sys.stderr)
+    file = _Cell() if _in_notebook() else sys.stderr
+    bar = tqdm(items, desc=label, total=total, delay=_AFTER, leave=False, file=file)
     _shown.set(bar)
     try:
         yield from bar
@@ -68,4 +69,28 @@ def _watched() -> bool:
     stream = sys.stderr
     if stream is None:
         return False
-    return stream.isatty() or type(stream).__module__.startswith("ipykernel")
+    return stream.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return type(sys.stderr).__module__.startswith("ipykernel")
+
+
+class _Cell:
+    """One line of a notebook's output, written again and again, and empty at the end."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def write(self, text: str) -> None:
+        """Show the line instead of the one before."""
+        from IPython.display import display
+
+        line = {"text/plain": text.strip()}
+        if self._handle is not None:
+            self._handle.update(line, raw=True)
+        elif text.strip():
+            self._handle = display(line, raw=True, display_id=True)
+
+    def flush(self) -> None:
+        """Do nothing: what is written is shown."""

@@ -13,6 +13,7 @@ from didkit.design.against import Against, MatchedSets
 from didkit.design.log import cell_log, gaps_in_words
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
+from didkit.design.shown import to_html
 from didkit.design.spec import (
     Selection,
     Spec,
@@ -341,6 +342,9 @@ class Design:
             f"Design({len(self.pilots)} pilots, {len(self.comparators)} comparators, "
             f"{self.periods[0]} to {self.periods[-1]}; against {self.against.describe()})"
         )
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     # -- handed to estimators ------------------------------------------------------------------
 

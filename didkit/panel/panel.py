@@ -17,7 +17,7 @@ from didkit.panel.gate import check_cells
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
 from didkit.panel.status import Cells, Status
-from didkit.panel.tables import LABELS, describe, missing, provenance, tidy
+from didkit.panel.tables import LABELS, describe, missing, provenance, tidy, to_html
 
 __all__ = ["Panel", "Source"]
 
@@ -348,6 +348,9 @@ class Panel:
             f"Panel({len(self._units)} units × {len(self.calendar)} periods "
             f"({self.periods[0]} to {self.periods[-1]}); metrics: {', '.join(self.metrics)})"
         )
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     # -- edited ------------------------------------------------------------------------------
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from didkit.markup import more, number, page, paragraph, shortened, table
 from didkit.panel.status import Cells, Floats, Status
 
 if TYPE_CHECKING:
     from didkit.panel.panel import Panel
 
-__all__ = ["LABELS", "describe", "missing", "provenance", "tidy"]
+__all__ = ["LABELS", "describe", "missing", "provenance", "tidy", "to_html"]
 
 LABELS = np.array([status.label for status in Status], dtype=object)
+_SHOWN = 10  # metrics in a notebook
+_LONGEST = 48
+_COUNTED = ("metric", "unit", "release", "units", "with a value", "cells by status", "mean")
 
 
 def _cells(panel: Panel) -> Iterator[tuple[str, Cells]]:
@@ -124,6 +128,44 @@ def provenance(panel: Panel) -> pd.DataFrame:
             for source in panel.sources[key]
         ]
     )
+
+
+def to_html(panel: Panel) -> str:
+    """Write the first metrics of a panel, and how much of each there is, for a notebook."""
+    every = len(panel.unit_ids) * len(panel.periods)
+    rows = []
+    for line in describe(panel).head(_SHOWN).to_dict("records"):
+        seen = int(np.isfinite(panel.cells(line["metric"]).value).sum())
+        rows.append(
+            [
+                shortened(line["metric"], _LONGEST),
+                shortened(line["unit"], _LONGEST),
+                shortened(line["release"], _LONGEST),
+                f"{line['units']:,}",
+                _share(seen, every),
+                ", ".join(f"{line[s.label]:,} {s.label}" for s in Status if line[s.label]),
+                number(line["mean"]),
+            ]
+        )
+    title = (
+        f"Panel · {len(panel.unit_ids):,} units × {len(panel.periods)} periods "
+        f"({panel.periods[0]} to {panel.periods[-1]})"
+    )
+    return page(
+        table(_COUNTED, rows, caption=title, numeric={3, 4, 6}, named=True),
+        paragraph(more(len(panel.metrics) - len(rows), "metric")),
+        paragraph("See describe(), missing(), provenance() and wide(metric)."),
+    )
+
+
+def _share(part: int, whole: int) -> str:
+    """Write a share in per cent: 100% only where nothing lacks, 0% only where nothing is there."""
+    percent = 100 * part / whole
+    if 0 < percent < 0.05:
+        return "under 0.1%"
+    if 99.95 <= percent < 100:
+        return "over 99.9%"
+    return f"{percent:.1f}%" if part != whole else "100%"
 
 
 def _row_means(value: Floats) -> Floats:

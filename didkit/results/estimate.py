@@ -29,6 +29,7 @@ __all__ = ["Estimate"]
 Floats = NDArray[np.float64]
 Recommended = Literal["recommended"]
 _SHOWN = 12  # rows of the table in a notebook
+_NOTED = 6
 _BARE = "Inference: none"
 
 
@@ -495,6 +496,8 @@ class Estimate:
         sure = self.uncertainty
         unit = f" ({self.metric.unit})" if self.metric.unit else ""
         facts = ", ".join(f"{name} {number(value)}" for name, value in self.facts.items())
+        # which inference and why comes first: the design's notes can be read there too
+        notes = (*(sure.notes if sure else ()), *self.notes, *self.sample.notes)
         return page(
             paragraph(self.estimand),
             tables.head_to_html(
@@ -504,7 +507,7 @@ class Estimate:
             ),
             paragraph(f"Inference: {sure.method}, level {sure.level:g}" if sure else _BARE),
             paragraph(facts),
-            items(self.all_notes),
+            items(tuple(dict.fromkeys(notes)), most=_NOTED),
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from didkit.markup import items, page, paragraph
 from didkit.results import hooks, tables
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from didkit.results.protocols import Check
 
 __all__ = ["Finding"]
+
+_SHOWN = 10  # rows of the table in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,4 +95,10 @@ class Finding:
         return f"{type(self.check).__name__}({self.estimate.metric.name}): {self.headline}"
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self.table.head(20), caption=f"{self.question} {self.headline}")
+        title = f"{type(self.check).__name__} · {self.estimate.metric.label}"
+        return page(
+            paragraph(self.question),
+            paragraph(self.headline, strong=True),
+            tables.head_to_html(self.table, most=_SHOWN, caption=title),
+            items(self.notes),
+        )

@@ -8,9 +8,11 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
-__all__ = ["number", "p_value", "to_html", "to_latex", "to_markdown"]
+from didkit.markup import more, number, paragraph, shortened, table
 
-_MOST_PLACES = 6
+__all__ = ["head_to_html", "number", "p_value", "to_html", "to_latex", "to_markdown"]
+
+_LONGEST = 60
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -23,26 +25,6 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number for readers: about `digits` significant digits, never in powers of ten.
-
-    Examples
-    --------
-    >>> number(-5.71828), number(-0.9), number(0.03704), number(1234.5), number(float("nan"))
-    ('−5.72', '−0.900', '0.0370', '1,234', '')
-    """
-    if np.isnan(value):
-        return ""
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    size = abs(float(value))
-    if round(size, _MOST_PLACES) == 0:
-        return "0"
-    first = int(f"{size:.{digits - 1}e}".partition("e")[2])  # as rounded: 9.996 is 10.0
-    places = min(_MOST_PLACES, max(0, digits - 1 - first))
-    return ("−" if value < 0 else "") + f"{size:,.{places}f}"
 
 
 def p_value(p: float) -> str:
@@ -120,16 +102,21 @@ def to_latex(frame: pd.DataFrame) -> str:
 
 def to_html(frame: pd.DataFrame, *, caption: str = "") -> str:
     """Write a frame as an HTML table, every cell escaped."""
-    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
-    head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in frame.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="text-align:{"right" if right else "left"}">{html.escape(cell)}</td>'
-            for cell, right in zip(row, numeric, strict=True)
-        )
-        + "</tr>"
-        for row in cells(frame)
-    )
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    numeric = {k for k, kind in enumerate(frame.dtypes) if pd.api.types.is_numeric_dtype(kind)}
+    return table([str(c) for c in frame.columns], cells(frame), caption=caption, numeric=numeric)
+
+
+def head_to_html(frame: pd.DataFrame, *, most: int, caption: str = "") -> str:
+    """Write the first rows as HTML, long texts cut, and say how many rows follow.
+
+    Examples
+    --------
+    >>> "… 2 more rows" in head_to_html(pd.DataFrame({"a": [1, 2, 3]}), most=1)
+    True
+    """
+    shown = frame.head(most).map(_cut)
+    return to_html(shown, caption=caption) + paragraph(more(len(frame) - len(shown), "row"))
+
+
+def _cut(cell: object) -> object:
+    return shortened(cell, _LONGEST) if isinstance(cell, str) else cell
