@@ -10,19 +10,31 @@ from didkit.plot.dispatch import draw
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
 from didkit.plot.events import event_study, pre_trends
+from didkit.plot.forests import forest
 from didkit.plot.histogram import placebo_pilots
+from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
 from didkit.plot.overviews import overview
+from didkit.plot.permutations import permutation
+from didkit.plot.reuses import reuse
+from didkit.plot.statuses import missing
+from didkit.plot.strips import long_differences
 
 __all__ = [
     "detectable_effect",
     "draw",
     "event_study",
+    "forest",
     "gap",
     "leave_one_out",
+    "leverage",
+    "long_differences",
+    "missing",
     "overview",
+    "permutation",
     "placebo_pilots",
     "placebo_start",
     "pre_trends",
+    "reuse",
     "trends",
 ]

@@ -8,14 +8,21 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.design import Design
 from didkit.errors import DidkitError
 from didkit.plot.bands import detectable_effect
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
 from didkit.plot.events import event_study, pre_trends
+from didkit.plot.forests import forest
 from didkit.plot.histogram import placebo_pilots
+from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
 from didkit.plot.overviews import Overview, overview
+from didkit.plot.permutations import permutation
+from didkit.plot.reuses import reuse
+from didkit.plot.statuses import missing
+from didkit.plot.strips import long_differences
 from didkit.results import Estimate, Finding
 
 __all__ = ["draw"]
@@ -27,18 +34,37 @@ _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
     PlaceboStart: placebo_start,
     PreTrends: pre_trends,
 }
+_OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
+    "event_study": event_study,
+    "forest": forest,
+    "gap": gap,
+    "leverage": leverage,
+    "long_differences": long_differences,
+    "permutation": permutation,
+    "trends": trends,
+}
+_OF_METRIC: dict[str, Callable[..., Axes]] = {"missing": missing, "trends": trends}
 
 
-def draw(result: Any, ax: Axes | None = None) -> Axes:
-    """Draw the picture that suits a result.
+def draw(
+    result: Any, ax: Axes | None = None, *, kind: str | None = None, metric: str | None = None
+) -> Axes:
+    """Draw the picture that suits a result, or another one of it.
 
     Parameters
     ----------
-    result : Estimate, Finding or Evaluation
+    result : Estimate, Finding, Evaluation or Design
         Told apart by what they hold, so that a new estimator has a picture on its first day: the
-        gap before and after; one term a period; one term (trends with the counterfactual).
+        gap before and after; one term a period; one term (trends with the counterfactual). A
+        design: how often its comparators serve.
     ax : Axes, optional
         Where to draw; by default a new figure.
+    kind : str, optional
+        Another picture of an estimate: "event_study", "forest", "gap", "leverage",
+        "long_differences", "permutation" or "trends". A design: "missing" or "trends", which
+        need `metric`. Findings and evaluations have one.
+    metric : str, optional
+        For "missing" and "trends" of a design, and only there.
 
     Returns
     -------
@@ -48,7 +74,7 @@ def draw(result: Any, ax: Axes | None = None) -> Axes:
     Raises
     ------
     DidkitError
-        If there is no picture for it.
+        If there is no picture for it, or none of that kind.
 
     Examples
     --------
@@ -58,32 +84,69 @@ def draw(result: Any, ax: Axes | None = None) -> Axes:
     >>> draw(Gap().fit(design, "cpp")).get_title(loc="left")[:11]
     'Pilots had '
     """
+    kinds, usual = _pictures(result)
+    chosen = usual if kind is None else kind
+    if chosen not in kinds:
+        raise _no_such_kind(result, kind, list(kinds))
+    of_metric = isinstance(result, Design) and chosen in _OF_METRIC
+    if of_metric == (metric is None):
+        raise DidkitError(
+            needed="a metric with "
+            + " or ".join(f"kind={name!r}" for name in _OF_METRIC)
+            + " of a design, and nowhere else",
+            found=f"kind={chosen!r}, metric={metric!r}",
+            where="plot(metric=)",
+            todo="name a metric of the design's panel, or leave metric= out",
+        )
+    return kinds[chosen](result, metric, ax=ax) if of_metric else kinds[chosen](result, ax=ax)
+
+
+def _pictures(result: Any) -> tuple[dict[str, Callable[..., Axes]], str]:
+    """Return the pictures that a result may have, and the usual one ("" if there is none)."""
     if isinstance(result, Estimate):
-        return _estimate(result, ax)
+        return _OF_ESTIMATE, _usual(result)
     if isinstance(result, Finding):
-        kind = type(result.check)
-        if kind in _OF_CHECK:
-            return _OF_CHECK[kind](result, ax)
-        raise _unknown(f"the finding of {kind.__name__}")
+        check = type(result.check)
+        if check not in _OF_CHECK:
+            raise _unknown(f"the finding of {check.__name__}")
+        picture = _OF_CHECK[check]
+        return {picture.__name__: picture}, picture.__name__
+    if isinstance(result, Design):
+        return {"reuse": reuse} | _OF_METRIC, "reuse"
     if isinstance(result, Overview):
-        return overview(result, ax)
+        return {"overview": overview}, "overview"
     raise _unknown(type(result).__name__)
 
 
-def _estimate(estimate: Estimate, ax: Axes | None) -> Axes:
+def _usual(estimate: Estimate) -> str:
+    """Name the picture that suits the terms of an estimate."""
     terms = estimate.terms
     if {"gap_before", "gap_after"} <= set(terms["term"]):
-        return gap(estimate, ax)
+        return "gap"
     if estimate.reference is not None or ("period" in terms.columns and estimate.n_terms > 1):
-        return event_study(estimate, ax)
-    if estimate.n_terms == 1:
-        return trends(estimate, ax=ax)
-    raise _unknown(f"the {estimate.n_terms} terms of {type(estimate.estimator).__name__}")
+        return "event_study"
+    return "trends" if estimate.n_terms == 1 else ""
+
+
+def _no_such_kind(result: Any, kind: str | None, kinds: list[str]) -> DidkitError:
+    """Say which pictures there are."""
+    what = type(result).__name__
+    if isinstance(result, Estimate):
+        what = f"the {result.n_terms} terms of {type(result.estimator).__name__}"
+    elif isinstance(result, Finding):
+        what = f"the finding of {type(result.check).__name__}"
+    listed = ", ".join(repr(name) for name in kinds)
+    return DidkitError(
+        needed=f"a kind of picture of {what}: {listed}",
+        found="none chosen, and no usual one" if kind is None else f"kind={kind!r}",
+        where="plot(kind=)",
+        todo="choose one of them" + ("" if len(kinds) > 1 else ", or leave kind= out"),
+    )
 
 
 def _unknown(what: str) -> DidkitError:
     return DidkitError(
-        needed="an estimate, a finding of a check, or an evaluation",
+        needed="an estimate, a finding of a check, a design, or an evaluation",
         found=what,
         where="plot",
         todo="draw its tidy() with matplotlib, or use a function of didkit.plot",

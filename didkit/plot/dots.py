@@ -10,22 +10,25 @@ from didkit.check.terms import main_term
 from didkit.plot.style import (
     FAINT,
     GREY,
+    HALO,
     INK,
     PILOT,
     SMALL,
     TEXT,
     canvas,
     finish,
+    name_length,
     period_ticks,
+    points,
+    row_size,
     rows,
 )
-from didkit.plot.words import inside, signed
+from didkit.plot.words import inside, short, signed
 from didkit.results import Finding
 
 __all__ = ["leave_one_out", "placebo_start"]
 
 _MOST_ROWS = 30
-_HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
 
 
 def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
@@ -71,7 +74,7 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     ax.axvline(full, color=PILOT, linewidth=1.4, zorder=1)
     ax.hlines(height, full, shown["estimate"], color=FAINT, linewidth=2, zorder=2)
     ax.plot(shown["estimate"], height, "o", color=PILOT, markersize=7, zorder=3)
-    ax.set_yticks(height, [f"without {_short(name)}" for name in shown["name"]])
+    ax.set_yticks(height, [f"without {short(name, name_length(ax))}" for name in shown["name"]])
     ax.set_ylim(-0.7, len(shown) - 0.1)
     ax.annotate(
         f"all: {signed(full)}",
@@ -83,23 +86,21 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
         va="top",
         fontsize=SMALL,
         color=PILOT,
-        bbox=_HALO,
+        bbox=HALO,
     )
     low, high = finding.facts["lowest"], finding.facts["highest"]
     ends = f"{signed(low)} to {signed(high)}"
     sign = "; one authority decides the sign" if low < 0 < high else ""
     ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
-    return finish(
+    finish(
         ax,
         f"Without one unit at a time, the change in {inside(estimate.metric.label)} runs "
         f"from {ends}{sign}",
         data,
         foot=f"{len(data) - len(shown)} units between are not shown." if many else "",
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"{name[:27]}…"
+    ax.tick_params(axis="y", labelsize=row_size(ax, len(shown)))
+    return ax
 
 
 def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
@@ -142,26 +143,29 @@ def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
         ignore_index=True,
     )
     ax = canvas(ax, height=3.9)
+    narrow = points(ax)[0] / len(data) < 6.5 * TEXT
     ax.axhline(0, color=INK, linewidth=0.9, zorder=1)
     for x, row in enumerate(rows(data)):
         colour = PILOT if row.kind == "actual" else GREY
         if np.isfinite(row.conf_low) and np.isfinite(row.conf_high):
             ax.plot([x, x], [row.conf_low, row.conf_high], color=colour, linewidth=2, zorder=2)
         ax.plot(x, row.estimate, "o", color=colour, markersize=8, zorder=3)
+        top = row.conf_high if np.isfinite(row.conf_high) else row.estimate
         ax.annotate(
             signed(row.estimate),
-            (x, row.estimate),
-            xytext=(8, 0),
+            (x, top if narrow else row.estimate),
+            xytext=(0, 7) if narrow else (8, 0),
             textcoords="offset points",
-            va="center",
-            fontsize=TEXT,
+            ha="center" if narrow else "left",
+            va="bottom" if narrow else "center",
+            fontsize=SMALL if narrow else TEXT,
             color=colour,
-            bbox=_HALO,
+            bbox=HALO,
         )
     ax.margins(y=0.18)
     ax.set_xlim(-0.5, len(data) - 0.35)
     labels = [
-        f"{start}\n{'actual' if kind == 'actual' else 'never was'}"
+        start if narrow else f"{start}\n{'actual' if kind == 'actual' else 'never was'}"
         for start, kind in zip(data["start"], data["kind"], strict=True)
     ]
     period_ticks(ax, list(range(len(data))), labels)
@@ -172,5 +176,6 @@ def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
         f"With a start that never was, the largest change in {inside(estimate.metric.label)} is "
         f"{signed(largest)}; the actual one is {signed(actual)}",
         data,
+        foot="Grey: starts that never were." if narrow else "",
         ylabel=f"Change, {estimate.metric.unit or 'units of the metric'}",
     )

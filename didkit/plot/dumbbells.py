@@ -17,6 +17,7 @@ from didkit.plot.style import (
     canvas,
     end_labels,
     finish,
+    points,
     rows,
 )
 from didkit.plot.words import axis_label, difference, inside, signed, subject
@@ -74,10 +75,17 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
     )
     places = _places(data)
     ax = canvas(ax, width=max(6.4, (places.total + 90) / 72), height=4.1)
+    narrow = points(ax)[0] < 0.9 * places.total
+    if narrow:
+        places = _places(data, narrow=True)
     values = data[["pilots", "comparators"]].to_numpy()
     pad = 0.22 * (float(values.max() - values.min()) or 1.0)
     ax.set_ylim(values.min() - pad, values.max() + pad)
     ax.set_xlim(0, places.total)
+    marks = [places.before, places.after]
+    ax.set_xticks(marks, [_when(estimate, phase, narrow) for phase in ("before", "after")])
+    finish(ax, _title(estimate, found), data, ylabel=axis_label(estimate.metric))
+    between = "\n" if narrow else " "
     for x, row in zip((places.before, places.after), rows(data), strict=True):
         ax.plot([x, x], [row.pilots, row.comparators], color=INK, linewidth=2.2, zorder=2)
         ax.plot(x, row.comparators, "o", color=COMPARATOR, markersize=11, zorder=3)
@@ -86,17 +94,17 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             ax,
             x,
             [
-                EndLabel(f"Comparators {tables.number(row.comparators)}", row.comparators,
+                EndLabel(f"Comparators{between}{tables.number(row.comparators)}", row.comparators,
                          COMPARATOR),
-                EndLabel(f"Pilots {tables.number(row.pilots)}", row.pilots, PILOT),
+                EndLabel(f"Pilots{between}{tables.number(row.pilots)}", row.pilots, PILOT),
             ],
         )  # fmt: skip
         ax.annotate(
             f"gap {signed(row.gap)}",
             (x, (row.pilots + row.comparators) / 2),
-            xytext=(-9, 0),
+            xytext=(7 if narrow else -9, 0),
             textcoords="offset points",
-            ha="right",
+            ha="left" if narrow else "right",
             va="center",
             fontsize=TEXT + 1,
             weight="bold",
@@ -105,9 +113,7 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
             zorder=5,
         )
     ax.axvline(places.start, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    marks = [places.before, places.after]
-    ax.set_xticks(marks, [_when(estimate, "before"), _when(estimate, "after")])
-    return finish(ax, _title(estimate, found), data, ylabel=axis_label(estimate.metric))
+    return ax
 
 
 @dataclass(frozen=True)
@@ -120,18 +126,25 @@ class _Places:
     total: float
 
 
-def _places(data: pd.DataFrame) -> _Places:
-    """Give every label the room that its letters need, so that none reaches the start's line."""
+def _places(data: pd.DataFrame, *, narrow: bool = False) -> _Places:
+    """Give every label the room that its letters need, so that none reaches the start's line.
+
+    Where there is little room all labels stand to the right, the means in two lines.
+    """
+
+    def gap_text(value: float) -> float:
+        return (TEXT + 1) * 0.66 * len(f"gap {signed(value)}")
 
     def gap_room(value: float) -> float:
-        return (TEXT + 1) * 0.66 * len(f"gap {signed(value)}") + 9 + _ROOM
+        return _ROOM if narrow else gap_text(value) + 9 + _ROOM
 
     def mean_room(row: pd.Series) -> float:
-        longest = max(
-            len(f"Comparators {tables.number(row['comparators'])}"),
-            len(f"Pilots {tables.number(row['pilots'])}"),
+        between = "\n" if narrow else " "
+        said = "\n".join(
+            f"{arm}{between}{tables.number(row[arm.lower()])}" for arm in ("Comparators", "Pilots")
         )
-        return TEXT * 0.6 * longest + 7 + _ROOM
+        room = TEXT * 0.6 * max(map(len, said.split("\n"))) + 7
+        return (max(room, gap_text(row["gap"]) + 7) if narrow else room) + _ROOM
 
     first, second = data.iloc[0], data.iloc[1]
     before = gap_room(first["gap"])
@@ -140,12 +153,12 @@ def _places(data: pd.DataFrame) -> _Places:
     return _Places(before, start, after, after + mean_room(second))
 
 
-def _when(estimate: Estimate, phase: str) -> str:
+def _when(estimate: Estimate, phase: str, narrow: bool) -> str:
     """Label a window with its periods, where all pilots share it."""
     sample = estimate.sample
     start = sample.starts[0]
     if len(sample.starts) > 1:
-        return f"{phase} each pilot's start"
+        return f"{phase} each\npilot's start" if narrow else f"{phase} each pilot's start"
     window = sample.periods[:start] if phase == "before" else sample.periods[start:]
     span = window[0] if len(window) == 1 else f"{window[0]} to {window[-1]}"
     return f"{phase} the start\n({span})"

@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 
 from didkit.errors import DidkitError, EstimationError
 from didkit.plot.style import (
+    FAINT,
     GREY,
     INK,
     PILOT,
+    SMALL,
     canvas,
     finish,
     mark_starts,
@@ -21,6 +23,8 @@ from didkit.plot.words import inside, signed
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["event_study", "pre_trends"]
+
+_ENDS = ["conf_low", "conf_high", "band_low", "band_high"]
 
 
 def event_study(estimate: Estimate, ax: Axes | None = None) -> Axes:
@@ -37,9 +41,11 @@ def event_study(estimate: Estimate, ax: Axes | None = None) -> Axes:
     -------
     Axes
         ``ax.data``: one row a term, ``term, position, label, phase, estimate, conf_low,
-        conf_high, n_pilots``, in the metric's unit. Terms before the start are grey; those that
-        one pilot carries are lighter, and the foot says so. An interval without a limit runs to
-        the edge and ends in an arrow.
+        conf_high, n_pilots, band_low, band_high`` (NaN without a uniform band), in the metric's
+        unit. Thick lines are intervals term by term, thin ones with caps the band that holds all
+        terms at once. Terms before the start are grey, those of the shaded anticipation hollow;
+        those that one pilot carries are lighter, and the foot says so. An interval without a limit
+        runs to the edge and ends in an arrow.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def pre_trends(finding: Finding, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        ``ax.data`` as for `event_study`, up to the reference.
+        ``ax.data`` as for `event_study`, up to the start.
 
     Examples
     --------
@@ -113,7 +119,7 @@ def _frame(estimate: Estimate) -> pd.DataFrame:
     for period, position in zip(periods, table["position"], strict=True):
         time = _time(int(position)) if timed else ""
         labels.append("\n".join(part for part in (str(period), time) if part))
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "term": table["term"],
             "position": table["position"].astype(int),
@@ -125,6 +131,9 @@ def _frame(estimate: Estimate) -> pd.DataFrame:
             "n_pilots": table["n_pilots"],
         }
     )
+    for name in ("band_low", "band_high"):
+        made[name] = table[name].astype(float) if name in table.columns else np.nan
+    return made
 
 
 def _time(position: int) -> str:
@@ -132,23 +141,20 @@ def _time(position: int) -> str:
 
 
 def _draw(estimate: Estimate, data: pd.DataFrame, ax: Axes, title: str) -> Axes:
-    drawn = data[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=float).ravel()
-    bounds = np.append(drawn[np.isfinite(drawn)], 0.0)
-    pad = 0.08 * (float(bounds.max() - bounds.min()) or 1.0)
-    low, high = float(bounds.min()) - pad, float(bounds.max()) + 2.2 * pad
+    low, high = _limits(data)
     ax.set_ylim(low, high)
     ax.axhline(0, color=INK, linewidth=0.9, zorder=1)
-    solid = data[data["phase"] != "reference"]
-    for row in rows(solid):
+    for row in rows(data[data["phase"] != "reference"]):
         colour = GREY if row.phase == "before" else PILOT
         light = 0.4 if row.n_pilots <= 1 else 1.0
-        if not (np.isnan(row.conf_low) or np.isnan(row.conf_high)):
-            ends = [max(row.conf_low, low), min(row.conf_high, high)]
-            ax.plot([row.position] * 2, ends, color=colour, alpha=light, linewidth=2, zorder=2)
-            for limit, end, mark in ((row.conf_low, low, "v"), (row.conf_high, high, "^")):
-                if np.isinf(limit):
-                    ax.plot(row.position, end, mark, color=colour, alpha=light, clip_on=False)
-        ax.plot(row.position, row.estimate, "o", color=colour, alpha=light, markersize=7, zorder=3)
+        for ends, width, cap in (
+            ((row.band_low, row.band_high), 1.0, "_"),
+            ((row.conf_low, row.conf_high), 2.6, ""),
+        ):
+            _interval(ax, row.position, ends, (low, high), colour, light, width, cap)
+        fill = "white" if row.phase == "anticipation" else colour
+        ax.plot(row.position, row.estimate, "o", mfc=fill, mec=colour, mew=1.6, alpha=light,
+                markersize=6.5, zorder=3)  # fmt: skip
     for row in rows(data[data["phase"] == "reference"]):
         ax.plot(row.position, 0, "o", mfc="white", mec=INK, mew=1.6, markersize=8, zorder=4)
     places = data["position"].tolist()
@@ -157,12 +163,61 @@ def _draw(estimate: Estimate, data: pd.DataFrame, ax: Axes, title: str) -> Axes:
     period_ticks(ax, places, data["label"].tolist())
     edge = float(after.min()) - 0.5 if len(after) else max(places) + 0.5
     mark_starts(ax, [(edge, "start")])
+    _shade(ax, data.loc[data["phase"] == "anticipation", "position"], edge)
     timed = "event_time" in estimate.terms.columns
     if timed and len(estimate.sample.starts) > 1:
         ax.set_xlabel("Periods since each pilot's own start (0: first period with it)")
     elif timed:
         ax.set_xlabel("Period, and periods since the start (0: first period with it)")
     return finish(ax, title, data, foot=_foot(estimate, data), ylabel=_ylabel(estimate))
+
+
+def _limits(data: pd.DataFrame) -> tuple[float, float]:
+    """Hold every finite end of a term, and 0."""
+    ends = data[["estimate", *_ENDS]].to_numpy(dtype=float).ravel()
+    ends = np.append(ends[np.isfinite(ends)], 0.0)
+    pad = 0.08 * (float(ends.max() - ends.min()) or 1.0)
+    return float(ends.min()) - pad, float(ends.max()) + 2.2 * pad
+
+
+def _interval(
+    ax: Axes,
+    x: float,
+    ends: tuple[float, float],
+    limits: tuple[float, float],
+    colour: str,
+    alpha: float,
+    width: float,
+    cap: str,
+) -> None:
+    """Draw an interval as an upright line; an end without a limit is an arrow at the edge."""
+    if np.isnan(ends).any():
+        return
+    inner = [max(ends[0], limits[0]), min(ends[1], limits[1])]
+    ax.plot([x, x], inner, color=colour, alpha=alpha, linewidth=width, zorder=2,
+            marker=cap or None, markersize=7, solid_capstyle="butt")  # fmt: skip
+    for end, edge, mark in zip(ends, limits, "v^", strict=True):
+        if np.isinf(end):
+            ax.plot(x, edge, mark, color=colour, alpha=alpha, clip_on=False)
+
+
+def _shade(ax: Axes, window: pd.Series, start: float) -> None:
+    """Shade the periods in which the programme may already have acted."""
+    if window.empty:
+        return
+    left = float(window.min()) - 0.5
+    ax.axvspan(left, start, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
+    ax.annotate(
+        "anticipation",
+        (start, 0.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=SMALL,
+        color=INK,
+    )
 
 
 def _ylabel(estimate: Estimate) -> str:
@@ -179,13 +234,20 @@ def _foot(estimate: Estimate, data: pd.DataFrame) -> str:
         sure = None
     parts = []
     if estimate.reference is not None:
-        parts.append("Hollow: the reference.")
+        early = (data["phase"] == "anticipation").any()
+        parts.append(f"Hollow{', black' if early else ''}: the reference.")
     if sure is not None and data["conf_low"].notna().any():
-        parts.append(f"Lines: {sure.level * 100:g}% intervals, {_short(sure.method)}.")
-    if np.isinf(data[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():
+        level, method = f"{sure.level * 100:g}%", _short(sure.method)
+        if data["band_low"].notna().any():
+            parts.append(f"Thick: {level} intervals, term by term, {method}.")
+            parts.append(f"Thin, with caps: {level} uniform band, all terms at once.")
+        else:
+            parts.append(f"Lines: {level} intervals, {method}.")
+    if np.isinf(data[_ENDS].to_numpy(dtype=float)).any():
         parts.append("Arrows: the interval has no limit.")
     if (data["n_pilots"] <= 1).any():
-        parts.append("Light: carried by one pilot.")
+        alone = "" if (data["n_pilots"] <= 1).all() else ", not in the title"
+        parts.append(f"Light: carried by one pilot{alone}.")
     return " ".join(parts)
 
 
@@ -194,18 +256,25 @@ def _short(method: str) -> str:
 
 
 def _title(estimate: Estimate, data: pd.DataFrame) -> str:
-    """Say how far the gap moved before the start and after it."""
+    """Say how far the gap moved before the start and after it, over terms of several pilots."""
     label = inside(estimate.metric.label)
-    before = data.loc[(data["phase"] == "before"), "estimate"]
-    after = data.loc[data["phase"] == "after", "estimate"]
+    carried = data[data["n_pilots"] > 1]
+    told = carried if len(carried) else data[data["phase"] != "reference"]
+    before, early, after = (
+        told.loc[told["phase"] == phase, "estimate"]
+        for phase in ("before", "anticipation", "after")
+    )
     if estimate.reference is None:
         return f"The gap in {label} ran {_span(before)} before the start and {_span(after)} after"
+    begin = "the anticipation" if len(early) else "the start"
     first = (
-        f"Before the start the gap in {label} was {_span(before)} from the reference"
+        f"Before {begin} the gap in {label} was {_span(before)} from the reference"
         if len(before)
         else f"No period before the reference shows how the gap in {label} moved"
     )
-    return f"{first}; after it, {_span(after)}"
+    if len(early):
+        first += f"; in the anticipation, {_span(early)}"
+    return f"{first}; after {'the start' if len(early) else 'it'}, {_span(after)}"
 
 
 def _span(values: pd.Series) -> str:

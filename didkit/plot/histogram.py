@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from didkit.plot.style import FAINT, GREY, PILOT, TEXT, canvas, finish
 from didkit.plot.words import inside, signed
@@ -44,6 +45,7 @@ def placebo_pilots(finding: Finding, ax: Axes | None = None) -> Axes:
     actual = finding.facts["actual"]
     bins = min(40, max(8, int(np.sqrt(len(values)) * 1.3)))
     ax.hist(values, bins=bins, color=FAINT, edgecolor=GREY, linewidth=0.5)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * 1.14)
     ax.axvline(actual, color=PILOT, linewidth=2.2)

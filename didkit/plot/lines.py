@@ -14,6 +14,7 @@ from didkit.plot.style import (
     COMPARATOR,
     FAINT,
     PILOT,
+    TEXT,
     EndLabel,
     canvas,
     end_labels,
@@ -105,16 +106,21 @@ def trends(
         text = f"Pilots, had they\nmoved with\ncomparators {_last(without)}"
         labels.append(EndLabel(text, _end(without), PILOT))
     ax.set_xlim(-0.25, len(x) - 0.9)
-    period_ticks(ax, x.tolist(), list(sample.periods))
-    end_labels(ax, x[-1], [label for label in labels if np.isfinite(label.y)])
+    shown = [label for label in labels if np.isfinite(label.y)]
+    lines = [line for label in shown for line in label.text.split("\n")]
+    period_ticks(
+        ax, x.tolist(), list(sample.periods), beside=0.6 * TEXT * max(map(len, lines), default=0)
+    )
     mark_starts(ax, _starts(sample))
-    return finish(
+    finish(
         ax,
         _title(sample, found, change),
         data,
         foot=_foot(data, beyond, starts_at=ax.get_ylim()[0]),
         ylabel=axis_label(sample.metric),
     )
+    end_labels(ax, x[-1], shown)
+    return ax
 
 
 def _authorities(ax: Axes, sample: Sample, x: np.ndarray, data: pd.DataFrame) -> int:

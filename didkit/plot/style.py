@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform, blended_transform_factory
 
 from didkit.errors import DidkitError
 
@@ -20,16 +22,22 @@ __all__ = [
     "COMPARATOR",
     "FAINT",
     "GREY",
+    "HALO",
     "INK",
     "PILOT",
     "SMALL",
+    "TAIL",
     "TEXT",
     "EndLabel",
     "canvas",
     "end_labels",
     "finish",
+    "is_narrow",
     "mark_starts",
+    "name_length",
     "period_ticks",
+    "points",
+    "row_size",
     "rows",
 ]
 
@@ -40,8 +48,11 @@ COMPARATOR = "#0072B2"
 INK = "#222222"
 GREY = "#6B6B6B"
 FAINT = "#D3D3D3"
+TAIL = "#EBA673"  # the pilots' colour, light: what is counted as being as large
+HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
 
 TITLE, TEXT, SMALL = 12.0, 10.5, 9.5
+_NARROW = 320.0  # points: a figure on a phone
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,15 @@ class EndLabel:
     colour: str
 
 
+class _Shown(Figure):
+    """A figure that ends a notebook's cell as a picture, though pyplot knows nothing of it."""
+
+    def _repr_png_(self) -> bytes:
+        made = io.BytesIO()
+        self.savefig(made, format="png")
+        return made.getvalue()
+
+
 def canvas(ax: Axes | None, *, width: float = 6.4, height: float = 4.3) -> Axes:
     """Return the Axes given, or those of a new figure that pyplot knows nothing of.
 
@@ -62,7 +82,7 @@ def canvas(ax: Axes | None, *, width: float = 6.4, height: float = 4.3) -> Axes:
         If something else than Axes is given.
     """
     if ax is None:
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        figure = _Shown(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         return figure.add_subplot()
     given: object = ax
@@ -87,13 +107,20 @@ def finish(ax: Axes, title: str, data: pd.DataFrame, *, foot: str = "", ylabel: 
         across = max(16, int(_height(ax) / (TEXT * 0.58)))
         lines = [one for part in ylabel.split("\n") for one in textwrap.wrap(part, across)]
         ax.set_ylabel("\n".join(lines), fontsize=TEXT, color=INK)
-    ax.set_title(_wrapped(ax, title, TITLE), loc="left", fontsize=TITLE, color=INK, weight="bold")
+    hung = _hangs(ax)
+    size = TEXT if is_narrow(ax) else TITLE
+    written = ax.set_title(
+        _wrapped(ax, title, size, hung), loc="left", fontsize=size, color=INK, weight="bold"
+    )
     if foot:
-        below = ax.get_xlabel()
-        note = _wrapped(ax, foot, SMALL)
+        below = _wrapped(ax, ax.get_xlabel(), SMALL, hung)
+        note = _wrapped(ax, foot, SMALL, hung)
         ax.set_xlabel(f"{below}\n{note}" if below else note, fontsize=SMALL, color=GREY, loc="left")
     elif ax.get_xlabel():
+        ax.set_xlabel(_wrapped(ax, ax.get_xlabel(), TEXT, False))
         ax.xaxis.label.set(fontsize=TEXT, color=INK)
+    if hung:
+        _hang(ax, written, foot=bool(foot))
     for text in ax.findobj(Text):
         if isinstance(text, Text):
             text.set_parse_math(False)  # a name with two $ is a name
@@ -101,12 +128,34 @@ def finish(ax: Axes, title: str, data: pd.DataFrame, *, foot: str = "", ylabel: 
     return ax
 
 
-def _wrapped(ax: Axes, text: str, size: float) -> str:
+def is_narrow(ax: Axes) -> bool:
+    """Whether the Axes stand alone in a figure as narrow as a phone."""
+    return len(ax.figure.axes) == 1 and 72 * ax.figure.bbox.width / ax.figure.dpi < _NARROW
+
+
+def _hangs(ax: Axes) -> bool:
+    """Whether names leave so little room that title and foot begin at the figure's edge."""
+    return is_narrow(ax) and _left_margin(ax) > 70
+
+
+def _hang(ax: Axes, title: Text, *, foot: bool) -> None:
+    """Move title and foot to the left edge of the figure."""
+    figure = ax.figure
+    edge = 6 / (72 * figure.bbox.width / figure.dpi)
+    across = blended_transform_factory(figure.transFigure, title.get_transform())
+    title.set(transform=across, x=edge)
+    if foot:
+        across = blended_transform_factory(figure.transFigure, IdentityTransform())
+        ax.xaxis.label.set(transform=across, x=edge)
+
+
+def _wrapped(ax: Axes, text: str, size: float, hung: bool) -> str:
     """Break a text into lines that reach from the Axes' left to its right, or the figure's."""
-    points = _width(ax)
+    across = _width(ax)
     if len(ax.figure.axes) == 1:  # a title may run over the labels at the ends of lines
-        points = 72 * ax.figure.bbox.width / ax.figure.dpi - _left_margin(ax)
-    per_line = max(24, int(points / (size * (0.59 if size == TITLE else 0.54))))
+        taken = 12 if hung else _left_margin(ax)
+        across = 72 * ax.figure.bbox.width / ax.figure.dpi - taken
+    per_line = max(24, int(across / (size * (0.54 if size == SMALL else 0.59))))
     return "\n".join(textwrap.wrap(text, per_line, break_long_words=False)) if text else ""
 
 
@@ -115,7 +164,7 @@ def _left_margin(ax: Axes) -> float:
     written = [tick.get_text() for tick in ax.get_yticklabels()]
     longest = max((len(line) for text in written for line in text.split("\n")), default=0)
     label = ax.get_ylabel()
-    return 18 + TEXT * (0.58 * max(longest, 5) + (1.4 * (1 + label.count("\n")) if label else 0))
+    return 18 + TEXT * (0.58 * max(longest, 3) + (1.4 * (1 + label.count("\n")) if label else 0))
 
 
 def _height(ax: Axes) -> float:
@@ -128,10 +177,27 @@ def _width(ax: Axes) -> float:
     return float(72 * ax.bbox.width / ax.figure.dpi)
 
 
+def points(ax: Axes) -> tuple[float, float]:
+    """Width and height of the Axes in points, as far as they are known before the layout.
+
+    Labels of the vertical axis take their room from the width, title and foot from the height:
+    what is asked once they are there is nearer to what will be drawn.
+    """
+    width, height = _width(ax), 0.88 * _height(ax)
+    if len(ax.figure.axes) == 1:
+        box, inch = ax.figure.bbox, 72 / ax.figure.dpi
+        width = inch * box.width - _left_margin(ax) - 8
+        title, below = ax.get_title(loc="left"), ax.get_xlabel()
+        taken = TITLE * 1.35 * (1 + title.count("\n")) if title else 0.0
+        taken += SMALL * 1.35 * (1 + below.count("\n")) if below else 0.0
+        height = min(height, inch * box.height - taken - 32)
+    return max(width, 60.0), max(height, 40.0)
+
+
 def end_labels(ax: Axes, x: float, labels: Sequence[EndLabel], *, side: str = "right") -> None:
     """Write labels beside the ends of lines, moved apart where they would overlap."""
     low, high = ax.get_ylim()
-    point = (high - low) / max(_height(ax), 1.0)
+    point = (high - low) / points(ax)[1]
     order = sorted(labels, key=lambda label: label.y)
     tall = [TEXT * 1.25 * (1 + label.text.count("\n")) * point for label in order]
     places = _apart([label.y for label in order], tall)
@@ -147,7 +213,7 @@ def end_labels(ax: Axes, x: float, labels: Sequence[EndLabel], *, side: str = "r
             color=label.colour,
             linespacing=1.1,
             annotation_clip=False,
-        )
+        ).set_parse_math(False)
 
 
 def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
@@ -195,6 +261,16 @@ def mark_starts(ax: Axes, starts: Sequence[tuple[float, str]]) -> None:
         )
 
 
+def name_length(ax: Axes) -> int:
+    """Letters of a name that have room beside the Axes."""
+    return 17 if is_narrow(ax) else 28
+
+
+def row_size(ax: Axes, n: int) -> float:
+    """Size of letters at which n rows have room below one another."""
+    return float(np.clip(0.8 * points(ax)[1] / max(n, 1), 5.0, TEXT))
+
+
 def rows(frame: pd.DataFrame) -> list[SimpleNamespace]:
     """Lay a frame out as its rows, each with the columns as attributes."""
     return [
@@ -203,9 +279,14 @@ def rows(frame: pd.DataFrame) -> list[SimpleNamespace]:
     ]
 
 
-def period_ticks(ax: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
-    """Put a tick at every period, or at every second or third where they are many."""
+def period_ticks(
+    ax: Axes, places: Sequence[float], labels: Sequence[str], *, beside: float = 0.0
+) -> None:
+    """Put a tick at every period, or at every second or third where they are many.
+
+    `beside`: points that labels to the right of the Axes will take.
+    """
     longest = max((len(part) for label in labels for part in label.split("\n")), default=1)
-    room = max(1, int(_width(ax) / (TEXT * 0.62 * (longest + 1.5))))
+    room = max(1, int((points(ax)[0] - beside) / (TEXT * 0.62 * (longest + 0.8))))
     step = max(1, -(-len(places) // room))
     ax.set_xticks(list(places)[::step], list(labels)[::step])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from didkit.panel import Metric
 from didkit.results import tables
 
-__all__ = ["axis_label", "difference", "inside", "signed", "subject"]
+__all__ = ["axis_label", "difference", "inside", "short", "signed", "subject"]
 
 
 def signed(value: float) -> str:
@@ -23,6 +23,17 @@ def signed(value: float) -> str:
 def inside(label: str) -> str:
     """Write a label as it stands inside a sentence: "Children in need" → "children in need"."""
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def short(name: str, most: int = 28) -> str:
+    """Cut a long name.
+
+    Examples
+    --------
+    >>> short("Bristol, City of", 10)
+    'Bristol, …'
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def difference(metric: Metric, value: float) -> str:

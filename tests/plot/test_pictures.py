@@ -374,3 +374,8 @@ def test_labels_are_moved_apart_in_order_and_no_further(seed: int) -> None:
         assert placed[i + 1] - placed[i] >= (heights[i] + heights[i + 1]) / 2 - 1e-9
     far = [0.0, 10.0, 20.0, 30.0]
     assert _apart(far, heights) == far
+
+
+def test_labels_of_one_place_move_apart_by_as_much_up_as_down() -> None:
+    assert _apart([0.0, 0.0], [2.0, 2.0]) == [-1.0, 1.0]
+    assert _apart([0.0, 0.0, 9.0], [2.0, 4.0, 2.0]) == [-1.5, 1.5, 9.0]

@@ -1,0 +1,238 @@
+"""The histogram of a permutation: where the actual statistic stands among all assignments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from didkit.errors import EstimationError, InferenceError
+from didkit.inference import Permutation
+from didkit.inference.invert import TIES
+from didkit.plot.style import (
+    FAINT,
+    HALO,
+    INK,
+    PILOT,
+    SMALL,
+    TAIL,
+    TEXT,
+    canvas,
+    finish,
+    is_narrow,
+    points,
+)
+from didkit.plot.words import signed
+from didkit.results import Estimate, Uncertainty, tables
+
+__all__ = ["permutation"]
+
+Floats = NDArray[np.float64]
+_BINS = 40
+_TICK = 0.1  # height of the ticks of the most extreme draw, of the Axes
+
+
+def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the statistic under every assignment, with the actual one and the least p attainable.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With a `Permutation` attached.
+    term : str, optional
+        By default ``estimate.main_term``.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        ``ax.data``: one row a draw, ``draw, statistic, as_large``: whether p counts it. A draw
+        without a statistic counts, cannot be drawn, and stands in the foot. The ticks at both ends
+        stand at the most extreme draw: beyond them p is the least attainable.
+
+    Raises
+    ------
+    InferenceError
+        If the inference is not a permutation, or the term has no permutation test.
+    EstimationError
+        If there is no such term.
+
+    Examples
+    --------
+    >>> from didkit.estimate import DiD
+    >>> from didkit.inference import Permutation
+    >>> from didkit.simulate import EvaluationProcess, draw, evaluation_design
+    >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
+    >>> did = DiD().fit(design, "cla").infer(Permutation(draws=199))
+    >>> len(permutation(did).data)
+    199
+    """
+    sure, m = _permuted(estimate, term)
+    null = np.asarray(sure.null, dtype=float)[:, m]
+    actual = float(sure.statistic[m])
+    finite = np.isfinite(null)
+    with np.errstate(invalid="ignore"):
+        large = ~finite | (null**2 >= actual**2 * (1 - TIES))
+    data = pd.DataFrame({"draw": np.arange(len(null)), "statistic": null, "as_large": large})
+    ax = canvas(ax, height=4.3)
+    shown, counted = null[finite], large[finite]
+    edges = _edges(shown, actual)
+    ax.hist(
+        [shown[~counted], shown[counted]],
+        bins=edges.tolist(),
+        stacked=True,
+        color=[FAINT, TAIL],
+        edgecolor="white",
+        linewidth=0.5,
+    )
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.2)
+    name = _statistic_name(estimate, sure, m)
+    _mark_actual(ax, actual, name)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    least = _least(ax, sure, shown, edges)
+    unit = f", {estimate.metric.unit or 'units of the metric'}" if name != "t" else ""
+    ax.set_xlabel(f"{name[:1].upper() if name != 't' else name}{name[1:]} under each "
+                  f"assignment{unit}")  # fmt: skip
+    return finish(
+        ax,
+        _title(estimate, data, actual, name, float(sure.p_value[m])),
+        data,
+        foot=_foot(sure, int((~finite).sum()), least),
+        ylabel="Assignments",
+    )
+
+
+def _permuted(estimate: Estimate, term: str | None) -> tuple[Uncertainty, int]:
+    """Return the permutation and the place of the term; refuse what has none."""
+    names = list(estimate.terms["term"])
+    name = estimate.main_term if term is None else term
+    if name not in names:
+        raise EstimationError(
+            needed="a term of this estimate",
+            found=repr(term),
+            where="the picture of a permutation",
+            todo="choose one of: " + ", ".join(names),
+        )
+    sure, m = estimate.uncertainty, names.index(name)
+    if sure is None or sure.null is None or not isinstance(sure.inference, Permutation):
+        raise InferenceError(
+            needed="an estimate with a permutation attached",
+            found="no inference" if sure is None else sure.method,
+            where="the picture of a permutation",
+            todo="write estimate.infer(Permutation(draws=9999, seed=1))",
+        )
+    if not np.isfinite(sure.statistic[m]) or not np.isfinite(sure.p_value[m]):
+        raise InferenceError(
+            needed="a term with a permutation test",
+            found=f"{name!r} without one",
+            where="the picture of a permutation",
+            todo="see the notes of the estimate, or choose another term",
+        )
+    return sure, m
+
+
+def _statistic_name(estimate: Estimate, sure: Uncertainty, m: int) -> str:
+    """Name the statistic: a term carried by one pilot is ranked by the estimate."""
+    chosen: Any = sure.inference
+    studentised = chosen.statistic == "t" and int(estimate.terms["n_pilots"].iloc[m]) > 1
+    return "t" if studentised else "estimate"
+
+
+def _edges(values: Floats, actual: float) -> Floats:
+    """Edges of bins, alike on both sides of 0, with one at the actual statistic if it can be."""
+    reach = float(max(np.abs(values).max(initial=0.0), abs(actual))) or 1.0
+    width = 2 * reach / _BINS
+    if abs(actual) > width:
+        width = abs(actual) * (1 - TIES) / round(abs(actual) / width)  # a tie falls in the tail
+    n = int(np.ceil(reach * (1 + 1e-9) / width)) + 1
+    made: Floats = np.linspace(-n * width, n * width, 2 * n + 1)
+    return made
+
+
+def _mark_actual(ax: Axes, actual: float, name: str) -> None:
+    """Mark the actual statistic, and its mirror image as where the other tail begins."""
+    ax.axvline(actual, color=PILOT, linewidth=2.2, zorder=4)
+    if actual:
+        ax.axvline(-actual, color=PILOT, linewidth=1.1, linestyle=(0, (2, 2)), zorder=4)
+    left = actual <= 0
+    ax.annotate(
+        f"actual {name} {signed(actual)}",
+        (actual, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(6 if left else -6, -2),
+        textcoords="offset points",
+        ha="left" if left else "right",
+        va="top",
+        fontsize=TEXT,
+        weight="bold",
+        color=PILOT,
+        bbox=HALO,
+        zorder=5,
+    )
+
+
+def _least(ax: Axes, sure: Uncertainty, shown: Floats, edges: Floats) -> str:
+    """Mark the most extreme draw on both sides: beyond it p is the least attainable."""
+    least = tables.p_value(float(str(sure.facts["least_p"])))
+    far = float(np.abs(shown).max(initial=0.0))
+    for side in (-far, far):
+        ax.plot([side, side], [0, _TICK], color=INK, linewidth=2, zorder=4,
+                transform=ax.get_xaxis_transform())  # fmt: skip
+    words = f"no p below {least.lstrip('< ')} is possible"
+    text = f"no p below {least.lstrip('< ')}\nis possible"
+    width, _ = points(ax)
+    reach = 0.6 * SMALL * max(map(len, text.split("\n"))) * float(edges[-1] - edges[0]) / width
+    if is_narrow(ax):  # no room: the foot says it
+        return words
+    counts = np.histogram(shown, bins=edges)[0]
+    under = (edges[1:] > far - reach) & (edges[:-1] < far)
+    above = float(counts[under].max(initial=0)) / ax.get_ylim()[1]
+    ax.annotate(
+        text,
+        (far, max(above, _TICK)),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, 4),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=SMALL,
+        color=INK,
+        linespacing=1.1,
+        bbox=HALO,
+        zorder=5,
+    )
+    return words
+
+
+def _title(estimate: Estimate, data: pd.DataFrame, actual: float, name: str, p: float) -> str:
+    """Say how many assignments give as large a statistic."""
+    count, said = int(data["as_large"].sum()), tables.p_value(p)
+    give = "gives" if count == 1 else "give"
+    return (
+        f"{estimate.metric.label}: {count:,} of {len(data):,} assignments {give} {_an(name)} as "
+        f"far from 0 as {signed(actual)}, so p {said if said.startswith('<') else f'= {said}'}"
+    )
+
+
+def _an(name: str) -> str:
+    return "an estimate" if name == "estimate" else "a t"
+
+
+def _foot(sure: Uncertainty, lost: int, least: str) -> str:
+    exact = bool(sure.facts["exact"])
+    how = (
+        "Every assignment is listed, the actual one among them: p is the share shaded."
+        if exact
+        else "p counts the actual assignment too: (1 + shaded) / (1 + drawn)."
+    )
+    parts = ["Shaded: as far from 0 as the actual one.", how]
+    if lost:
+        parts.append(f"{lost:,} draws without a statistic count as shaded and are not drawn.")
+    parts.append(f"Black ticks: the most extreme draw; {least}.")
+    return " ".join(parts)

@@ -1,0 +1,129 @@
+"""A small named design for the tests of the pictures: pilots lower, and falling further."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import didkit as dk
+from didkit import plot
+from didkit.results import Finding
+
+N, PERIODS = 12, 6
+IDS = tuple(str(301 + 3 * i) for i in range(N))
+NAMES = tuple(f"Place {chr(65 + i)}" for i in range(N))
+PILOTS = IDS[:3]
+CHILDREN = np.linspace(10_000, 120_000, N)
+
+
+def values(change: float = -5.0) -> np.ndarray:
+    """Three pilots some 20 below nine comparators; `change` from the fourth period on."""
+    rng = np.random.default_rng(5)
+    y = 100 + 4 * rng.standard_normal((N, PERIODS)) + 3 * np.arange(PERIODS)
+    y[:3] -= 20
+    y[:3, 3:] += change
+    return y
+
+
+def make_panel(
+    y: np.ndarray | None = None,
+    *,
+    children: bool = True,
+    statuses: Mapping[tuple[int, int], str] | None = None,
+    names: tuple[str, ...] = NAMES,
+) -> dk.Panel:
+    """Lay `y` out as a panel of one metric, ``m``; `statuses` are those of cells without value."""
+    y = values() if y is None else np.array(y)
+    status = np.full(y.shape, "observed", dtype=object)
+    for cell, label in (statuses or {}).items():
+        status[cell] = label
+        y[cell] = np.nan
+    rows = [
+        (f"{301 + 3 * j}", names[j], 2011 + t, y[j, t], CHILDREN[j % N], status[j, t])
+        for j in range(len(y))
+        for t in range(y.shape[1])
+    ]
+    frame = pd.DataFrame(rows, columns=["la", "name", "year", "m", "children", "s"])
+    options: dict[str, Any] = {"exposure": "children"} if children else {}
+    return dk.Panel.from_frame(
+        frame, unit="la", period="year", metrics=["m"], name="name", status={"m": "s"}, **options
+    )
+
+
+def make_design(
+    y: np.ndarray | None = None,
+    *,
+    against: Any = None,
+    starts: Mapping[str, int] | None = None,
+    **options: Any,
+) -> dk.Design:
+    """Compare the pilots with the others, from 2014 on."""
+    return dk.Design(
+        make_panel(y, **options),
+        dk.Rollout(starts or dict.fromkeys(PILOTS, 2014)),
+        against=against or dk.Pool(),
+        selection="unknown",
+    )
+
+
+def neighbours() -> dk.Neighbours:
+    """Place D is a neighbour of all three pilots, E of two, F to K of one."""
+    lists = {IDS[0]: (3, 4, 5, 6), IDS[1]: (3, 4, 7, 8), IDS[2]: (3, 9, 10, 0)}
+    rows = [
+        (pilot, rank, IDS[j]) for pilot, found in lists.items() for rank, j in enumerate(found, 1)
+    ]
+    return dk.Neighbours(pd.DataFrame(rows, columns=["unit", "rank", "neighbour"]))
+
+
+def phone(height: float = 4.2) -> Axes:
+    """Axes of a figure as wide as a phone."""
+    figure = Figure(figsize=(3.6, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def title(ax: Axes) -> str:
+    return " ".join(ax.get_title(loc="left").split())
+
+
+def foot(ax: Axes) -> str:
+    return " ".join(ax.get_xlabel().split())
+
+
+def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict[str, Axes]:
+    """Draw every picture there is, each on what `ax()` gives."""
+    cr2 = dk.ClusterRobust("CR2")
+    gap = dk.Gap().fit(design, metric).infer(None)
+    did = dk.DiD().fit(design, metric).infer(cr2)
+    permuted = did.infer(dk.Permutation(draws=99, seed=1))
+    events = dk.EventStudy(anticipation=1).fit(design, metric).infer(cr2)
+    found: dict[str, Finding] = {
+        "pre-trends": events.check(dk.PreTrends()),
+        "leave one out": did.check(dk.LeaveOneOut()),
+        "placebo start": did.check(dk.PlaceboStart()),
+        "placebo pilots": did.check(dk.PlaceboPilots(draws=99)),
+        "detectable": did.check(dk.DetectableEffect()),
+    }
+    table = did.inference_table([cr2, dk.Permutation(draws=99), dk.Jackknife()])
+    return {
+        "gap": gap.plot(ax()),
+        "trends": did.plot(ax()),
+        "event study": events.plot(ax()),
+        "long differences": did.plot(ax(), kind="long_differences"),
+        "permutation": permuted.plot(ax(), kind="permutation"),
+        "forest": plot.forest(did, table, ax()),
+        "leverage": did.plot(ax(), kind="leverage"),
+        "missing": plot.missing(design, metric, ax()),
+        "reuse": plot.reuse(design, ax()),
+        **{name: finding.plot(ax()) for name, finding in found.items()},
+    }

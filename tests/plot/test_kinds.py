@@ -1,0 +1,130 @@
+"""Which picture of which result; and every picture keeps inside its figure."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from plot.places import all_pictures, make_design, neighbours, phone, title
+
+import didkit as dk
+from didkit import plot
+from didkit.errors import DidkitError
+from didkit.simulate import EvaluationProcess, draw, evaluation_design
+
+
+@pytest.fixture(scope="module")
+def estimate() -> dk.Estimate:
+    return dk.DiD().fit(make_design(), "m").infer(dk.Permutation(draws=99))
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("trends", "counterfactual"),
+        ("long_differences", "weight"),
+        ("permutation", "as_large"),
+        ("leverage", "share"),
+        ("forest", "refused"),
+    ],
+)
+def test_a_kind_is_drawn_by_name(estimate: dk.Estimate, kind: str, column: str) -> None:
+    assert column in plot.draw(estimate, kind=kind).data.columns
+    ax = phone()
+    assert estimate.plot(ax, kind=kind) is ax
+
+
+def test_without_a_kind_the_usual_picture_is_drawn(estimate: dk.Estimate) -> None:
+    assert "counterfactual" in plot.draw(estimate).data.columns
+    gap = dk.Gap().fit(make_design(), "m").infer(None)
+    assert "when" in plot.draw(gap).data.columns
+    events = dk.EventStudy().fit(make_design(), "m").infer(None)
+    assert "phase" in plot.draw(events).data.columns
+    assert "share" in plot.draw(events, kind="leverage").data.columns
+
+
+def test_an_unknown_kind_lists_those_there_are(estimate: dk.Estimate) -> None:
+    with pytest.raises(DidkitError, match="kind='pie'") as caught:
+        plot.draw(estimate, kind="pie")
+    for kind in ("event_study", "forest", "gap", "leverage", "long_differences", "permutation"):
+        assert repr(kind) in caught.value.needed
+    finding = estimate.check(dk.LeaveOneOut())
+    with pytest.raises(DidkitError, match="'leave_one_out'"):
+        plot.draw(finding, kind="forest")
+    assert "left_out" in plot.draw(finding, kind="leave_one_out").data.columns
+
+
+def test_a_design_shows_who_serves_whom() -> None:
+    design = make_design(against=neighbours().union())
+    assert "pilots_served" in plot.draw(design).data.columns
+    with pytest.raises(DidkitError, match="'reuse', 'missing', 'trends'"):
+        plot.draw(design, kind="gap")
+
+
+def test_pictures_of_a_design_that_need_a_metric_ask_for_it() -> None:
+    design = make_design()
+    assert "status" in plot.draw(design, kind="missing", metric="m").data.columns
+    assert "n_pilots" in plot.draw(design, kind="trends", metric="m").data.columns
+    with pytest.raises(DidkitError, match="metric=None"):
+        plot.draw(design, kind="missing")
+    with pytest.raises(DidkitError, match="metric='m'"):
+        plot.draw(design, metric="m")
+    with pytest.raises(DidkitError, match="nowhere else"):
+        plot.draw(dk.DiD().fit(design, "m").infer(None), kind="trends", metric="m")
+
+
+@pytest.fixture(scope="module", params=["desktop", "phone"])
+def pictures(request: pytest.FixtureRequest) -> dict[str, Axes]:
+    """Every picture of the synthetic evaluation, laid out."""
+    design = evaluation_design(draw(EvaluationProcess(), seed=1))
+    made = all_pictures(design, "cla", phone if request.param == "phone" else lambda: None)
+    for ax in made.values():
+        ax.figure.draw_without_rendering()
+    return made
+
+
+def ticks(ax: Axes, side: str) -> list[tuple[str, Bbox]]:
+    """Labels of the ticks that are in sight, with their places in pixels."""
+    frame = ax.get_window_extent()
+    low, high = frame.intervalx if side == "x" else frame.intervaly
+    found = []
+    for label in ax.get_xticklabels() if side == "x" else ax.get_yticklabels():
+        box = label.get_window_extent()
+        ends = box.intervalx if side == "x" else box.intervaly
+        if label.get_text() and low - 1 <= ends.mean() <= high + 1:
+            found.append((label.get_text(), box))
+    return found
+
+
+def test_titles_say_a_number(pictures: dict[str, Axes]) -> None:
+    for name, ax in pictures.items():
+        assert isinstance(ax.data, pd.DataFrame), name
+        assert any(letter.isdigit() for letter in title(ax)), name
+
+
+def test_no_words_leave_the_figure(pictures: dict[str, Axes]) -> None:
+    for name, ax in pictures.items():
+        heading = [t for t in ax.findobj(Text) if t.get_text() == ax.get_title(loc="left")]
+        assert len(heading) == 1, name
+        written = [*heading, ax.xaxis.label, ax.yaxis.label, *ax.texts]
+        found = [(text.get_text(), text.get_window_extent()) for text in written]
+        page = ax.figure.bbox
+        for text, box in [*found, *ticks(ax, "x"), *ticks(ax, "y")]:
+            if text:
+                assert box.x0 >= page.x0 - 1, (name, text)
+                assert box.x1 <= page.x1 + 1, (name, text)
+                assert box.y0 >= page.y0 - 1, (name, text)
+                assert box.y1 <= page.y1 + 1, (name, text)
+
+
+def test_labels_of_ticks_do_not_overlap(pictures: dict[str, Axes]) -> None:
+    for name, ax in pictures.items():
+        for side in ("x", "y"):
+            boxes = [box for _, box in ticks(ax, side)]
+            ends = sorted(tuple(b.intervalx if side == "x" else b.intervaly) for b in boxes)
+            for (_, first), (second, _) in itertools.pairwise(ends):
+                assert first <= second + 2.5, (name, side)

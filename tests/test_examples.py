@@ -1,0 +1,49 @@
+"""The examples that draw: short, run as they stand, and what they write is a picture."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("event_study", "gap", "long_differences", "methods", "permutation")
+
+
+def test_there_are_five() -> None:
+    found = {path.stem.removeprefix("plot_") for path in (ROOT / "examples").glob("plot_*.py")}
+    assert found == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_has_at_most_forty_lines(name: str) -> None:
+    text = (ROOT / "examples" / f"plot_{name}.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    assert f"python examples/plot_{name}.py --out FOLDER" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_writes_its_picture_and_says_one_line(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "not there yet"
+    file = ROOT / "examples" / f"plot_{name}.py"
+    monkeypatch.setattr(sys, "argv", [str(file), "--out", str(out)])
+    runpy.run_path(str(file), run_name="__main__")
+    (line,) = capsys.readouterr().out.strip().splitlines()
+    (picture,) = out.iterdir()
+    assert line.startswith(f"{picture}: ")
+    assert any(letter.isdigit() for letter in line.removeprefix(str(picture)))
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    pixels = imread(picture)
+    height, width = pixels.shape[:2]
+    assert 600 <= width <= 2000
+    assert 350 <= height <= 1200
+    assert 5_000 < picture.stat().st_size < 400_000
+    assert pixels[..., :3].std() > 0.05  # something is drawn on it
