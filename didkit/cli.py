@@ -1,22 +1,32 @@
-"""The command line: ``didkit demo``."""
+"""The command line: ``didkit demo``, ``freeze``, ``evaluate``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import signal
 import sys
 import textwrap
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from didkit.errors import DidkitError
 
 if TYPE_CHECKING:
-    from didkit.report import Evaluation
+    from didkit.report import Deviation, Evaluation
 
 __all__ = ["main"]
 
+_ERROR, _NOT_AS_PLANNED, _INTERRUPTED = 2, 3, 130
+_DEMO_PICTURES = ("gap", "trends", "events")
+_PROOF = (
+    "A frozen plan shows later changes; it does not prove when it was written. For that, commit "
+    "it, send it to somebody else, or register it."
+)
 _WIDTH = 80
 _LABEL = 20
 _PLAIN = str.maketrans(
@@ -38,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 after an error that says what was needed, found, where, and what to do.
+        0; 2 after an error that says what was needed, found, where, and what to do; 3 after
+        ``evaluate --strict`` found deviations; 130 after an interruption.
 
     Examples
     --------
@@ -50,13 +61,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if given.command is None:
         parser.print_help()
-        return 2
+        return _ERROR
     try:
-        _demo(Path(given.out), given.seed)
+        with _terminable():
+            code: int = given.run(given)
     except DidkitError as error:
         _say(f"didkit: {error}", sys.stderr)
-        return 2
-    return 0
+        return _ERROR
+    except KeyboardInterrupt:
+        _say("didkit: interrupted; what was there before is as it was", sys.stderr)
+        return _INTERRUPTED
+    return code
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a request to end (SIGTERM) pass through as an exit, so that nothing half-made stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +110,47 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         help="1 is the packaged draw (default); another is drawn anew",
     )
+    demo.set_defaults(run=_demo)
+    plan = argparse.ArgumentParser(add_help=False)
+    plan.add_argument("plan", metavar="PLAN.toml", help="the plan; it reads the files it names")
+    plan.add_argument(
+        "--data", metavar="DIR", help="folder of the data files, instead of the plan's own"
+    )
+    freeze = commands.add_parser(
+        "freeze",
+        parents=[plan],
+        help="freeze a plan: write its content and the hashes of its data",
+        description="Write PLAN.frozen.toml beside the plan: its content key by key, the hash of "
+        "every data file, and whom it resolves to. Later runs are compared with it.",
+    )
+    freeze.add_argument("--replace", action="store_true", help="replace an earlier frozen plan")
+    freeze.add_argument(
+        "--before-data", action="store_true", help="freeze the plan alone: no data published yet"
+    )
+    freeze.set_defaults(run=_freeze)
+    run = commands.add_parser(
+        "evaluate",
+        parents=[plan],
+        help="run a plan, list every deviation, and write the report",
+        description="Run a plan and write report.html, report.md, report.tex, tables.xlsx, "
+        "estimates.csv and protocol.md: all of them or none. Every deviation from the frozen plan "
+        "is listed.",
+    )
+    run.add_argument("--out", default="didkit-report", metavar="DIR", help="default: didkit-report")
+    run.add_argument(
+        "--strict",
+        action="store_true",
+        help="write nothing and end with 3 where anything is not as frozen, or is not frozen",
+    )
+    run.set_defaults(run=_evaluate)
+    template = commands.add_parser(
+        "template",
+        help="write a plan to start from, with data to try it on",
+        description="Write plan.toml, a plan of the packaged synthetic evaluation with a comment "
+        "at every key, and its data files beside it.",
+    )
+    template.add_argument("folder", metavar="DIR", help="a folder that does not exist yet")
+    template.set_defaults(run=_template)
     return parser
 
 
@@ -94,49 +167,147 @@ def _version() -> str:
         return "0+unknown"
 
 
-def _demo(folder: Path, seed: int) -> None:
+def _demo(given: argparse.Namespace) -> int:
     """Evaluate, write, say."""
     from didkit.report import evaluate
     from didkit.report.words import truths
     from didkit.simulate import load_evaluation
 
-    _usable(folder)  # before a minute's work, not after
-    packaged = load_evaluation(seed=seed)
-    _say(textwrap.fill(packaged.description, _WIDTH))
-    _say("Evaluating; this takes some seconds.")
-    evaluation = evaluate(packaged.design, truth=packaged.truth, description=packaged.description)
-    _say(f"\n{_table(evaluation)}\n")
+    folder = Path(given.out)
+    with _staged(folder) as hidden:  # before a minute's work, not after
+        packaged = load_evaluation(seed=given.seed)
+        _say(textwrap.fill(packaged.description, _WIDTH))
+        _say("Evaluating; this takes some seconds.")
+        evaluation = evaluate(
+            packaged.design, truth=packaged.truth, description=packaged.description
+        )
+        written = _write_demo(evaluation, hidden)
+    _say_table(evaluation)
     if known := truths(evaluation):
         _say(textwrap.fill(known, _WIDTH) + "\n")
     for paragraph in evaluation.in_words().split("\n\n"):
         _say(textwrap.fill(paragraph, _WIDTH) + "\n")
-    for path in _write(evaluation, folder):
-        _say(f"wrote {path}")
+    for name in written:
+        _say(f"wrote {folder / name}")
+    return 0
 
 
-def _usable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refused(folder, error) from error
-
-
-def _write(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write the page, the pictures and the estimates; each whole or not at all."""
+def _write_demo(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Write the page, three pictures a metric and the estimates; return their names."""
     from didkit.report import safe_csv, write_whole
 
-    page = folder / "report.html"
-    estimates = folder / "estimates.csv"
+    evaluation.to_html(folder / "report.html")
+    written = ["report.html"]
+    for picture in evaluation.pictures():
+        if picture.kind in _DEMO_PICTURES:
+            written.append(write_whole(folder / f"{picture.name}.png", picture.png).name)
+    written.append(write_whole(folder / "estimates.csv", safe_csv(evaluation.tidy())).name)
+    return written
+
+
+def _freeze(given: argparse.Namespace) -> int:
+    """Freeze a plan."""
+    from didkit.report import Plan
+
+    plan = Plan.read(given.plan, data=given.data)
+    path = plan.freeze(replace=given.replace, before_data=given.before_data)
+    _say(f"wrote {path}")
+    _say(f"The plan's digest is {plan.digest}.")
+    _say(textwrap.fill(_PROOF, _WIDTH))
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    """Run a plan: every file or none."""
+    from didkit.report import Plan, evaluate
+    from didkit.report.outputs import write_outputs
+
+    plan = Plan.read(given.plan, data=given.data)
+    folder = Path(given.out)
     try:
-        evaluation.to_html(page)
-        written = [page]
-        for picture in evaluation.pictures():
-            path = folder / f"{picture.metric}_{picture.kind}.png"
-            written.append(write_whole(path, picture.png))
-        written.append(write_whole(estimates, safe_csv(evaluation.tidy())))
+        with _staged(folder) as hidden:
+            if given.strict:
+                _refuse_deviations(plan.deviations())  # before a minute's work, not after
+            _say(f"Evaluating {plan.source.name}; this takes some seconds.")
+            evaluation = evaluate(plan)
+            record = evaluation.record
+            if given.strict and record is not None:
+                _refuse_deviations(record.deviations)
+            written, left_out = write_outputs(evaluation, hidden)
+    except _Strict as refused:
+        _say_deviations(refused.deviations, sys.stderr)
+        _say("didkit: --strict: not as planned, so nothing was written", sys.stderr)
+        return _NOT_AS_PLANNED
+    _say_table(evaluation)
+    _say_deviations(record.deviations if record is not None else ())
+    for name in written:
+        _say(f"wrote {folder / name}")
+    for name, reason in left_out.items():
+        _say(f"left out {name}: {reason}")
+        if (folder / name).exists():
+            _say(f"{folder / name} is of an earlier run")
+    return 0
+
+
+class _Strict(Exception):  # noqa: N818 - it leads out of the block, it is not an error
+    """Deviations where none are allowed."""
+
+    def __init__(self, deviations: Sequence[Deviation]) -> None:
+        self.deviations = deviations
+        super().__init__()
+
+
+def _refuse_deviations(deviations: Sequence[Deviation]) -> None:
+    if deviations:
+        raise _Strict(deviations)
+
+
+def _say_deviations(deviations: Sequence[Deviation], stream: TextIO | None = None) -> None:
+    """List what was not as planned."""
+    if not deviations:
+        _say("Deviations from the frozen plan: none.\n", stream)
+        return
+    _say(f"Deviations from the plan: {len(deviations)}", stream)
+    for one in deviations:
+        words = textwrap.fill(
+            str(one), _WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+        )
+        _say(words, stream)
+    _say("", stream)
+
+
+def _template(given: argparse.Namespace) -> int:
+    """Write a plan to start from."""
+    from didkit.report.plan_template import write_template
+
+    folder = Path(given.folder)
+    if folder.exists():
+        raise DidkitError(
+            needed="a folder that does not exist yet",
+            found="one that does",
+            where=str(folder),
+            todo="name another: nothing is overwritten",
+        )
+    with _staged(folder) as hidden:
+        write_template(hidden)
+    _say(f"wrote {folder / 'plan.toml'} and its data")
+    _say(f"Next: didkit freeze {folder / 'plan.toml'}")
+    _say(f"Then: didkit evaluate {folder / 'plan.toml'} --out {folder / 'report'}")
+    return 0
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """Stage a folder of outputs; a folder that cannot be written to is an error of four parts."""
+    from didkit.report import staged
+
+    try:
+        with staged(folder) as hidden:
+            yield hidden
+    except BrokenPipeError:  # of the terminal, not of the folder
+        raise
     except OSError as error:
         raise _refused(folder, error) from error
-    return written
 
 
 def _refused(folder: Path, error: OSError) -> DidkitError:
@@ -149,6 +320,10 @@ def _refused(folder: Path, error: OSError) -> DidkitError:
 
 
 # -- the terminal --------------------------------------------------------------------------------
+
+
+def _say_table(evaluation: Evaluation) -> None:
+    _say(f"\n{_table(evaluation)}\n")
 
 
 def _table(evaluation: Evaluation) -> str:

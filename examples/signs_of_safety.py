@@ -1,7 +1,8 @@
 """The Signs of Safety pilots, reanalysed from the tables that the Department published.
 
-Reads the open data in ``../shared/data`` (or the folder named by ``--data``), compares the ten
-pilots of round 2 with the union of their statistical neighbours, and writes the report.
+Runs the plan ``signs_of_safety.toml`` on the open data in ``../shared/data`` (or the folder named
+by ``--data``): the ten pilots of round 2 against the union of their statistical neighbours. `load`
+and `design` do the same by hand, step by step.
 
     python examples/signs_of_safety.py --out report-folder [--without-wakefield]
 """
@@ -12,7 +13,9 @@ import argparse
 from pathlib import Path
 
 import didkit as dk
+from didkit.report import Plan, staged
 
+PLAN = Path(__file__).with_suffix(".toml")
 PILOTS = ("303", "304", "801", "855", "925", "926", "935", "384", "938", "872")
 EXCLUDE = {
     "201": "City of London: tiny",
@@ -59,17 +62,16 @@ def design(panel: dk.Panel, data: Path, *, start: int = 2018, periods=None) -> d
 def main() -> None:
     """Write the report of the evaluation with ten pilots, or with nine."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=None, help="default: as the plan says")
     parser.add_argument("--out", type=Path, default=Path("signs-of-safety"))
     parser.add_argument("--without-wakefield", action="store_true")
     options = parser.parse_args()
-    panel = load(options.data)
-    compared = design(panel, options.data)
+    plan = Plan.read(PLAN, data=options.data)
     if options.without_wakefield:  # nine were analysed; this one is an inference, so show both
-        compared = compared.without_pilot("384")
-    evaluation = dk.evaluate(compared, ["cin", "icpc", "cpp", "cla"], between=(2014, 2019))
-    options.out.mkdir(parents=True, exist_ok=True)
-    evaluation.to_html(options.out / "report.html")
+        plan = plan.without_pilot("384", reason="a pilot that may not have been analysed")
+    with staged(options.out) as folder:
+        evaluation = dk.evaluate(plan)
+        evaluation.to_html(folder / "report.html")
     print(evaluation.to_markdown())
     print(f"The report is in {options.out / 'report.html'}")
 

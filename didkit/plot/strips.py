@@ -253,10 +253,13 @@ def _extremes(ax: Axes, data: pd.DataFrame, arms: Sequence[str], area: Floats) -
             across = per_point * SMALL * 0.62 * len(text) * (1 if left else -1)
             span = sorted((row.value - across / 8, row.value + across))
             under = (data["arm"] == arm) & data["value"].between(*span)
+            height = float(top[under].max()) + 5.0
+            own = float(top[(data["arm"] == arm) & (data["unit"] == row.unit)].iloc[0])
+            ax.plot([row.value] * 2, [own, height + 7.0], color=_COLOURS[arm], linewidth=0.8)
             ax.annotate(
                 text,
-                (row.value, float(top[under].max())),
-                xytext=(-4 if left else 4, 1),
+                (row.value, height),
+                xytext=(3 if left else -3, 0),
                 textcoords="offset points",
                 ha="left" if left else "right",
                 va="bottom",

@@ -7,19 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from didkit.design import Design
 from didkit.errors import DidkitError, EstimationError
+from didkit.markup import items, table
+from didkit.markup import page as block
 from didkit.panel import Metric, Period
-from didkit.report import page, text
 from didkit.report.files import write_whole
-from didkit.report.pictures import Picture, draw_pictures
+from didkit.report.markdown import to_markdown
+from didkit.report.pictures import Album, Picture, draw_pictures
+from didkit.report.text import reader_table, title
 from didkit.report.words import sentences
 from didkit.results import Estimate, Finding, hooks, tables
+
+if TYPE_CHECKING:
+    from didkit.report.record import PlanRecord
 
 __all__ = ["Evaluation", "MetricResult"]
 
@@ -92,6 +98,8 @@ class Evaluation:
         True effects where they are known; empty otherwise.
     description : str
         What the data are, in words; shown under the title.
+    record : PlanRecord, optional
+        What was planned and what differed, where the evaluation was run from a plan.
     """
 
     design: Design
@@ -100,7 +108,8 @@ class Evaluation:
     between: tuple[str, str]
     truth: Mapping[str, float] = field(default_factory=dict)
     description: str = ""
-    _memory: dict[str, tuple[Picture, ...]] = field(default_factory=dict, repr=False)
+    record: PlanRecord | None = None
+    _memory: dict[str, Album] = field(default_factory=dict, repr=False)
 
     # -- looked at ---------------------------------------------------------------------------
 
@@ -173,9 +182,9 @@ class Evaluation:
             unit; ``share_before``, the share of the gap afterwards that was there before (NaN
             where the two differ in sign); ``change`` (`DiD`) with ``conf_low, conf_high,
             p_value, method``; ``detectable`` and ``detectable_percent`` of the comparators'
-            level; ``n_pilots, n_comparators, first, last, periods, cells_without_value``; and
-            ``truth`` where one is known. Where cells are missing, change need not be the
-            difference of the two gaps.
+            level; ``n_pilots, n_comparators, first, last, periods, cells_without_value``;
+            ``truth`` where one is known; and after a plan ``role, p_adjusted, smallest_effect``.
+            Where cells are missing, change need not be the difference of the two gaps.
         """
         rows = []
         for name, result in self.results.items():
@@ -210,9 +219,20 @@ class Evaluation:
                     "periods": int(facts["periods"]),
                     "cells_without_value": int(facts["cells_without_value"]),
                     **({"truth": self.truth.get(name, np.nan)} if self.truth else {}),
+                    **self._planned(name),
                 }
             )
         return pd.DataFrame(rows)
+
+    def _planned(self, metric: str) -> dict[str, Any]:
+        """Return what the plan says of a metric; nothing without a plan."""
+        if self.record is None:
+            return {}
+        return {
+            "role": str(self.record.roles.get(metric, "")),
+            "p_adjusted": float(self.record.adjusted.get(metric, np.nan)),
+            "smallest_effect": float(self.record.smallest_effect.get(metric, np.nan)),
+        }
 
     def tidy(self) -> pd.DataFrame:
         """One row a metric, estimate and term: ``metric, estimator``, then as `Estimate.tidy`."""
@@ -315,14 +335,30 @@ class Evaluation:
         )
 
     def pictures(self) -> tuple[Picture, ...]:
-        """Trends, gap and event study of every metric, as PNG with alternative text."""
+        """Every picture of the report as PNG, with alternative text and the frame behind it."""
+        return self.album().pictures
+
+    def album(self) -> Album:
+        """Every picture of the report, and those that were refused, with the reasons."""
         if "pictures" not in self._memory:
             self._memory["pictures"] = draw_pictures(self)
         return self._memory["pictures"]
 
-    def to_markdown(self) -> str:
-        """Write the report as Markdown, without pictures."""
-        return text.to_markdown(self)
+    def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
+        """Write the report as Markdown, without pictures.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to write it, in a folder that exists; a reader never sees a half-written file.
+
+        Raises
+        ------
+        DidkitError
+            If the folder does not exist, or the file cannot be written.
+        """
+        _usable(path, "to_markdown")
+        return _written(path, to_markdown(self), "to_markdown")
 
     def to_html(self, path: str | PathLike[str] | None = None) -> str:
         """Write the report as one self-contained page.
@@ -342,15 +378,60 @@ class Evaluation:
         DidkitError
             If the folder does not exist, or the file cannot be written.
         """
-        if path is not None and not Path(path).parent.is_dir():
-            raise _unwritable(path, "no such folder")  # before the pictures, not after
-        made = page.to_html(self)
-        if path is not None:
-            try:
-                write_whole(path, made)
-            except OSError as error:
-                raise _unwritable(path, error.strerror or str(error)) from error
-        return made
+        from didkit.report.page import to_html
+
+        _usable(path, "to_html")  # before the pictures, not after
+        return _written(path, to_html(self), "to_html")
+
+    def to_latex(self, path: str | PathLike[str] | None = None) -> str:
+        """Write the report as a LaTeX document, without pictures.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to write it, in a folder that exists; a reader never sees a half-written file.
+
+        Returns
+        -------
+        str
+            A document for ``pdflatex``, with the packages booktabs and longtable.
+
+        Raises
+        ------
+        DidkitError
+            If the folder does not exist, or the file cannot be written.
+        """
+        from didkit.report.latex import to_latex
+
+        _usable(path, "to_latex")
+        return _written(path, to_latex(self), "to_latex")
+
+    def to_excel(self, path: str | PathLike[str]) -> Path:
+        """Write the report as a workbook: numbers as numbers, and nothing that is run.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to write it, in a folder that exists; a reader never sees a half-written file.
+
+        Returns
+        -------
+        Path
+            Where it was written. Two workbooks of one evaluation are the same bytes.
+
+        Raises
+        ------
+        DidkitError
+            If xlsxwriter is not installed, the folder does not exist, or the file cannot be
+            written.
+        """
+        from didkit.report.workbook import to_excel
+
+        _usable(path, "to_excel")
+        try:
+            return write_whole(path, to_excel(self))
+        except OSError as error:
+            raise _unwritable(path, error.strerror or str(error), "to_excel") from error
 
     def plot(self, ax: Any = None) -> Any:
         """Draw every metric's gap before and after; returns the Axes, shows and saves nothing."""
@@ -364,14 +445,44 @@ class Evaluation:
         return f"Evaluation({', '.join(self.metrics)}; {self.design!r})"
 
     def _repr_html_(self) -> str:
-        return page.main_table(self)
+        """Small: the table, and the first thing to know of each metric; everything escaped."""
+        frame = reader_table(self)
+        wanted = [frame.columns[0], *frame.columns[1:7]]
+        said = [
+            f"{result.metric.label}: {next(iter(sentences(self, name).values()))}"
+            for name, result in self.results.items()
+        ]
+        return block(
+            table(
+                wanted,
+                frame[wanted].to_numpy().tolist(),
+                caption=title(self),
+                numeric=range(1, len(wanted)),
+                named=True,
+            ),
+            items(said, most=8, what="measure"),
+        )
 
 
-def _unwritable(path: str | PathLike[str], found: str) -> DidkitError:
+def _usable(path: str | PathLike[str] | None, where: str) -> None:
+    if path is not None and not Path(path).parent.is_dir():
+        raise _unwritable(path, "no such folder", where)
+
+
+def _written(path: str | PathLike[str] | None, made: str, where: str) -> str:
+    if path is not None:
+        try:
+            write_whole(path, made)
+        except OSError as error:
+            raise _unwritable(path, error.strerror or str(error), where) from error
+    return made
+
+
+def _unwritable(path: str | PathLike[str], found: str, where: str) -> DidkitError:
     return DidkitError(
         needed="a file that can be written, in a folder that exists",
         found=found,
-        where=f"to_html({str(path)!r})",
+        where=f"{where}({str(path)!r})",
         todo=f"make the folder {str(Path(path).parent)!r}, or name another file",
     )
 

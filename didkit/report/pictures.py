@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from didkit.results import Estimate, hooks, tables
+from didkit.errors import DidkitError
+from didkit.progress import steps
+from didkit.report.readouts import numbers
+from didkit.report.words import signed
+from didkit.results import Finding, hooks
 
 if TYPE_CHECKING:
-    from didkit.report.evaluation import Evaluation
+    from didkit.report.evaluation import Evaluation, MetricResult
 
-__all__ = ["Picture", "draw_pictures"]
+__all__ = ["KINDS", "Album", "Picture", "draw_pictures"]
 
-_DPI = 130
+_DPI, _COLOURS = 130, 64
+_ALIKE = 1e-9  # two estimates on the same cells
+KINDS = {
+    "overview": "All measures on one scale",
+    "gap": "The gap before and after",
+    "trends": "Trends",
+    "events": "Event study",
+    "long_differences": "One number an authority",
+    "leave_one_out": "Leaving one out",
+    "forest": "Other ways to say how sure",
+    "permutation": "The same statistic had others been pilots",
+    "leverage": "Who carries the answer",
+    "missing": "Cells without a value",
+    "reuse": "How often each comparator serves",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +44,9 @@ class Picture:
     Parameters
     ----------
     metric : str
-        What it is about.
-    kind : {"trends", "gap", "events"}
-        Which picture.
+        What it is about; empty for a picture of the whole evaluation.
+    kind : str
+        Which picture: a key of ``KINDS``.
     title : str
         What is seen, with numbers.
     alt : str
@@ -36,6 +55,12 @@ class Picture:
         The picture; the same bytes for the same evaluation.
     data : DataFrame
         The frame behind it.
+    width : float
+        Of the picture in points, so that a page can keep its letters readable.
+    only_words : bool
+        Whether the title says all there is: nothing is missing, or all serve alike.
+    note : str
+        What must be read with it; empty for most.
     """
 
     metric: str
@@ -44,50 +69,132 @@ class Picture:
     alt: str
     png: bytes
     data: pd.DataFrame
+    width: float
+    only_words: bool = False
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Stem of a file name: metric and kind, or the kind alone."""
+        return f"{self.metric}_{self.kind}" if self.metric else self.kind
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as the file says."""
+        return int.from_bytes(self.png[16:20], "big"), int.from_bytes(self.png[20:24], "big")
 
 
-def draw_pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
-    """Draw the gap, the trends and the event study of every metric."""
-    made = []
-    for name, result in evaluation.results.items():
-        drawn: list[tuple[str, Estimate | None]] = [
-            ("gap", result.gap),
-            ("trends", result.did),
-            ("events", result.events),
-        ]
-        made += [_picture(name, kind, one) for kind, one in drawn if one is not None]
-    return tuple(made)
+@dataclass(frozen=True, eq=False)
+class Album:
+    """The pictures that could be drawn, and why others could not.
+
+    Parameters
+    ----------
+    pictures : tuple of Picture
+        In the order of the report.
+    refused : mapping of (metric, kind) to str
+        The reasons of those that are missing.
+    """
+
+    pictures: tuple[Picture, ...]
+    refused: Mapping[tuple[str, str], str]
+
+    def of(self, metric: str, *kinds: str) -> tuple[Picture, ...]:
+        """Return the pictures of one metric ("" for the whole), of these kinds or of all."""
+        return tuple(
+            picture
+            for picture in self.pictures
+            if picture.metric == metric and (not kinds or picture.kind in kinds)
+        )
 
 
-def _picture(metric: str, kind: str, estimate: Estimate) -> Picture:
-    axes = hooks.draw(estimate)
-    file = io.BytesIO()
-    axes.figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
+def draw_pictures(evaluation: Evaluation) -> Album:
+    """Draw the overview, the pictures of every metric, and who is compared with whom."""
+    made: list[Picture] = []
+    refused: dict[tuple[str, str], str] = {}
+
+    def draw(metric: str, kind: str, maker: Callable[[], Any], note: str = "") -> None:
+        try:
+            made.append(_picture(metric, kind, maker(), note))
+        except DidkitError as error:
+            refused[(metric, kind)] = f"needed {error.needed}; found {error.found}"
+
+    draw("", "overview", evaluation.plot)
+    for name, result in steps(evaluation.results.items(), "drawing pictures"):
+        for kind, maker in _makers(result).items():
+            draw(name, kind, maker, _note(result) if kind == "long_differences" else "")
+        draw(name, "missing", _of_design(evaluation, "missing", metric=name))
+    draw("", "reuse", _of_design(evaluation, "reuse"))
+    return Album(tuple(made), refused)
+
+
+def _makers(result: MetricResult) -> dict[str, Callable[[], Any]]:
+    """Return how each picture of one metric is drawn; what was never made is not asked for."""
+    did, complete = result.did, result.did_complete
+    compared = did if complete is None else complete
+    makers: dict[str, Callable[[], Any]] = {
+        "gap": result.gap.plot,
+        "trends": did.plot,
+    }
+    if result.events is not None:
+        makers["events"] = result.events.plot
+    makers["long_differences"] = lambda: compared.plot(kind="long_differences")
+    left: Finding | None = result.findings.get("LeaveOneOut")
+    if left is not None:
+        makers["leave_one_out"] = left.plot
+    makers["forest"] = lambda: did.plot(kind="forest")
+    sure = did.uncertainty
+    if sure is not None and sure.null is not None:
+        makers["permutation"] = lambda: did.plot(kind="permutation")
+    makers["leverage"] = lambda: did.plot(kind="leverage")
+    return makers
+
+
+def _of_design(evaluation: Evaluation, kind: str, **options: str) -> Callable[[], Any]:
+    return lambda: hooks.draw(evaluation.design, kind=kind, **options)
+
+
+def _png(axes: Any) -> bytes:
+    """Save a picture with a palette: a third of the size, and no difference to the eye."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    axes.figure.savefig(full, format="png", dpi=_DPI, metadata={"Software": None})
+    with Image.open(full) as image:
+        few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        few.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _note(result: MetricResult) -> str:
+    """Say whose long differences are drawn where they are not those of the change."""
+    other = result.did_complete
+    if other is None or abs(float(other.values[0]) - float(result.did.values[0])) < _ALIKE:
+        return ""
+    row = other.tidy().iloc[0]
+    return (
+        f"Only the {int(row['n_pilots'])} pilots and {int(row['n_comparators'])} comparators "
+        "observed in every period; the change on every cell with a value is "
+        f"{signed(float(result.did.values[0]))}."
+    )
+
+
+def _picture(metric: str, kind: str, axes: Any, note: str) -> Picture:
     title = " ".join(axes.get_title(loc="left").split())
     data: pd.DataFrame = axes.data
-    return Picture(metric, kind, title, f"{title}. {_numbers(kind, data)}", file.getvalue(), data)
+    said = numbers(kind, data)
+    return Picture(
+        metric=metric,
+        kind=kind,
+        title=title,
+        alt=" ".join(filter(None, [f"{title}.", said, note])),
+        png=_png(axes),
+        data=data,
+        width=72 * float(axes.figure.get_size_inches()[0]),
+        only_words=not axes.has_data() or (kind == "missing" and _nothing_missing(data)),
+        note=note,
+    )
 
 
-def _numbers(kind: str, data: pd.DataFrame) -> str:
-    """Read the frame out, for those who do not see the picture."""
-    number = tables.number
-    if kind == "gap":
-        parts = [
-            f"{when} the start: pilots {number(pilots)}, comparators {number(others)}"
-            for when, pilots, others in zip(
-                data["when"], data["pilots"], data["comparators"], strict=True
-            )
-        ]
-    elif kind == "trends":
-        parts = [
-            f"{period}: pilots {number(pilots)}, comparators {number(others)}"
-            for period, pilots, others in zip(
-                data["period"], data["pilots"], data["comparators"], strict=True
-            )
-        ]
-    else:
-        parts = [
-            f"{term}: {number(value)}"
-            for term, value in zip(data["term"], data["estimate"], strict=True)
-        ]
-    return "; ".join(parts) + "."
+def _nothing_missing(data: pd.DataFrame) -> bool:
+    return bool((data["status"] == "observed").all())

@@ -1,48 +1,66 @@
-"""Evaluate: every estimator and check of a design, metric by metric."""
+"""Evaluate: every estimator and check of a design, metric by metric, or all that a plan names."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
 from didkit.design import Design
-from didkit.errors import DidkitError, EstimationError
+from didkit.errors import DidkitError, EstimationError, InferenceError, PlanError, first_few
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.panel import Metric, Period
+from didkit.progress import steps
 from didkit.report.evaluation import Evaluation, MetricResult
+from didkit.report.multiplicity import adjust
+from didkit.report.plan import Plan
+from didkit.report.plan_data import load
+from didkit.report.plan_freeze import Comparison, compare, refusals
+from didkit.report.record import PlanRecord, Role
 from didkit.results import Check, Estimate, Estimator, Finding, Inference
 
 __all__ = ["evaluate"]
 
 _USUAL = ("cin", "icpc", "cpp", "cla")
+_LEVEL = 0.95
+_OF_ALTERNATIVE = ("estimate", "conf_low", "conf_high", "p_value", "n_pilots", "n_comparators")
 
 
 def evaluate(
-    design: Design,
+    design: Design | Plan,
     metrics: Sequence[str | Metric] | None = None,
     *,
     inference: Inference | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     between: tuple[Period, Period] | None = None,
+    checks: Sequence[Check] | None = None,
     truth: Mapping[str, float] | None = None,
-    description: str = "",
+    description: str | None = None,
 ) -> Evaluation:
     """Evaluate a design: gap before and after, change, event study and checks for each metric.
 
     Parameters
     ----------
-    design : Design
-        Who is compared with whom.
+    design : Design or Plan
+        Who is compared with whom; or a plan, which says that and everything else. Of the other
+        arguments a plan leaves only `truth` and `description` free.
     metrics : sequence of str or Metric, optional
         Metrics of the design's panel, in the order of the report; by default those of "cin",
         "icpc", "cpp" and "cla" that the panel holds.
     inference : Inference, optional
         For the change and the event study; by default what the design recommends.
-    level : float, default 0.95
-        Of the intervals.
+    level : float, optional
+        Of the intervals; by default 0.95.
     between : (period, period), optional
         The two periods of the sentence that counts the pilots that rose; by default the first and
         the last of the window.
+    checks : sequence of Check, optional
+        At most one of a kind; by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
+        `LeaveOneOut` and `DetectableEffect`. `PreTrends` is asked of the event study, the others
+        of the change.
     truth : mapping of str to float, optional
         True effects in the metrics' units, for data whose answer is known; shown beside the
         intervals.
@@ -52,15 +70,21 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Ready to show: ``to_frame()``, ``in_words()``, ``to_markdown()``, ``to_html()``.
+        Ready to show: ``to_frame()``, ``in_words()``, ``to_markdown()``, ``to_html()``. Run from a
+        plan, its ``record`` lists every deviation from the frozen plan, and adjusted p-values.
 
     Raises
     ------
     EstimationError
         If no metric is named and the panel holds no usual one, or a metric of `truth` is not
         evaluated.
+    InferenceError
+        If `checks` holds something else, or two checks of one kind.
     PanelError
         If a metric or period is unknown.
+    PlanError
+        If an argument is given that the plan fixes, or the plan's data cannot be read; the line
+        of the plan is named.
     DidkitError
         If a metric's gap or change cannot be estimated; the error names the metric. A check or
         second estimate that cannot be made is listed as refused, with its reason.
@@ -70,31 +94,70 @@ def evaluate(
     >>> from didkit.inference import ClusterRobust
     >>> from didkit.simulate import EvaluationProcess, draw, evaluation_design
     >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
-    >>> made = evaluate(design, ["cla"], inference=ClusterRobust("CR2"), truth={"cla": 0.0})
+    >>> made = evaluate(
+    ...     design, ["cla"], inference=ClusterRobust("CR2"), checks=[], truth={"cla": 0.0}
+    ... )
     >>> made.to_frame()[["metric", "n_pilots", "truth"]].values.tolist()
     [['cla', 10, 0.0]]
     """
+    if isinstance(design, Plan):
+        fixed = {
+            "metrics": metrics,
+            "inference": inference,
+            "level": level,
+            "between": between,
+            "checks": checks,
+        }
+        _refuse_fixed(design, [name for name, given in fixed.items() if given is not None])
+        return _planned(design, truth, description)
     if metrics is None:
         metrics = _usual(design)
     if isinstance(metrics, (str, Metric)):
         metrics = (metrics,)
-    names = tuple(dict.fromkeys(design.panel.metric(one).name for one in metrics))
+    level = _LEVEL if level is None else level
+    return _run(
+        design,
+        tuple(dict.fromkeys(design.panel.metric(one).name for one in metrics)),
+        inference=inference,
+        level=level,
+        between=between,
+        checks=_all_checks(level) if checks is None else _checked(checks),
+        truth=truth,
+        description=description or "",
+    )
+
+
+def _run(
+    design: Design,
+    names: tuple[str, ...],
+    *,
+    inference: Inference | None,
+    level: float,
+    between: tuple[Period, Period] | None,
+    checks: Sequence[Check],
+    truth: Mapping[str, float] | None,
+    description: str,
+) -> Evaluation:
     strange = sorted(set(truth or {}) - set(names))
-    if not names or (truth is not None and set(truth).isdisjoint(names)):
+    if not names or strange:
         raise EstimationError(
             needed="at least one metric, and a truth for metrics that are evaluated",
             found=f"metrics {', '.join(names) or 'none'}; truth for {', '.join(strange) or 'none'}",
             where="evaluate",
-            todo="choose from: " + ", ".join(design.panel.metrics),
+            todo="choose from: " + ", ".join(names or design.panel.metrics),
         )
     first, last = between if between is not None else (design.periods[0], design.periods[-1])
     calendar = design.panel.calendar
     ends = tuple(
         calendar.labels[calendar.position(one, where="evaluate(between=)")] for one in (first, last)
     )
+    results = {
+        name: _evaluate_one(design, name, inference, level, checks)
+        for name in steps(names, "evaluating")
+    }
     return Evaluation(
         design=design,
-        results={name: _evaluate_one(design, name, inference, level) for name in names},
+        results=results,
         level=level,
         between=(ends[0], ends[1]),
         truth={name: float(truth[name]) for name in names if name in truth} if truth else {},
@@ -116,8 +179,123 @@ def _usual(design: Design) -> tuple[str, ...]:
     return chosen
 
 
+def _all_checks(level: float) -> tuple[Check, ...]:
+    return (
+        PreTrends(),
+        PlaceboStart(),
+        PlaceboPilots(),
+        LeaveOneOut(),
+        DetectableEffect(level=level),
+    )
+
+
+def _checked(checks: Sequence[Check]) -> tuple[Check, ...]:
+    """Refuse what is no check, and two of one kind: a finding is known by its check's name."""
+    kinds = [type(one).__name__ for one in checks]
+    wrong = [
+        repr(one) for one in checks if isinstance(one, type) or not callable(getattr(one, "run", 0))
+    ]
+    twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+    if wrong or twice:
+        raise InferenceError(
+            needed="checks such as LeaveOneOut(), at most one of a kind",
+            found=first_few(wrong) if wrong else f"two or more of {', '.join(twice)}",
+            where="evaluate(checks=)",
+            todo="write checks=[LeaveOneOut(), PreTrends()]; run others by estimate.check(…)",
+        )
+    return tuple(checks)
+
+
+# -- a plan ------------------------------------------------------------------------------------
+
+
+def _refuse_fixed(plan: Plan, given: list[str]) -> None:
+    if given:
+        raise PlanError(
+            needed="a plan alone: it fixes metrics, inference, level, between and checks",
+            found=", ".join(f"{name}=" for name in given),
+            where=f"evaluate({plan.source.name})",
+            todo="write it into the plan, where it can be frozen; or evaluate plan.design()",
+        )
+
+
+def _planned(plan: Plan, truth: Mapping[str, float] | None, description: str | None) -> Evaluation:
+    """Run what a plan names, and record what differs from the frozen plan."""
+    data = load(plan)
+    compared = compare(plan, data)
+    between = plan.window.between
+    made = _run(
+        data.design,
+        plan.all_metrics,
+        inference=plan.inference.method,
+        level=plan.inference.level,
+        between=(between[0], between[1]) if between else None,
+        checks=plan.checks,
+        truth=truth,
+        description=plan.data.description if description is None else description,
+    )
+    others = _alternatives(plan, data.variants)
+    return replace(made, record=_record(plan, compared, made, others))
+
+
+def _alternatives(plan: Plan, designs: Mapping[str, Design]) -> pd.DataFrame:
+    """Estimate the change of every metric under every alternative design."""
+    rows = []
+    tasks = [(name, metric) for name in designs for metric in plan.all_metrics]
+    for name, metric in steps(tasks, "alternatives"):
+        row: dict[str, object] = {"name": name, "metric": metric}
+        try:
+            did = DiD().fit(designs[name], metric)
+            method = plan.inference.method
+            sure = did.infer(
+                "recommended" if method is None else method, level=plan.inference.level
+            )
+            row |= {column: sure.tidy().iloc[0][column] for column in _OF_ALTERNATIVE}
+            row["refused"] = ""
+        except DidkitError as error:
+            row |= {**dict.fromkeys(_OF_ALTERNATIVE, math.nan), "refused": _reason(error)}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["name", "metric", *_OF_ALTERNATIVE, "refused"])
+
+
+def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataFrame) -> PlanRecord:
+    families: dict[Role, tuple[str, ...]] = {
+        "primary": plan.metrics.primary,
+        "secondary": plan.metrics.secondary,
+    }
+    p_values = {
+        name: float(result.did.attached.p_value[0]) for name, result in made.results.items()
+    }
+    adjusted, notes = adjust(
+        p_values, {str(role): names for role, names in families.items()}, plan.multiplicity
+    )
+    not_made = refusals({name: result.refused for name, result in made.results.items()})
+    for row in others[others["refused"] != ""].itertuples():
+        not_made += refusals({str(row.metric): {f"alternative {row.name!r}": str(row.refused)}})
+    return PlanRecord(
+        plan=plan,
+        frozen=compared.frozen,
+        frozen_on=compared.frozen_on,
+        digest=plan.digest,
+        deviations=(*compared.deviations, *not_made),
+        roles={name: role for role, names in families.items() for name in names},
+        smallest_effect=dict(plan.metrics.smallest_effect),
+        multiplicity=plan.multiplicity,
+        adjusted=adjusted,
+        notes=notes,
+        sensitivity=others,
+    )
+
+
+# -- one metric --------------------------------------------------------------------------------
+
+
 def _evaluate_one(
-    design: Design, metric: str, inference: Inference | None, level: float
+    design: Design,
+    metric: str,
+    inference: Inference | None,
+    level: float,
+    checks: Sequence[Check],
 ) -> MetricResult:
     """Make every estimate and finding of one metric; what cannot be made is refused by name."""
     refused: dict[str, str] = {}
@@ -141,16 +319,14 @@ def _evaluate_one(
     events = attempt("EventStudy", EventStudy())
     complete = attempt("DiD(cells='complete')", DiD(cells="complete"))
     by_period = attempt("Gap(by='period')", Gap(by="period"), bare=True)
-    asked: list[tuple[Check, Estimate | None]] = [
-        (PreTrends(), events),
-        (PlaceboStart(), did.infer(None)),
-        (PlaceboPilots(), did),
-        (LeaveOneOut(), did),
-        (DetectableEffect(level=level), did),
-    ]
     findings: dict[str, Finding] = {}
-    for check, estimate in asked:
+    for check in checks:
         name = type(check).__name__
+        estimate: Estimate | None = did
+        if isinstance(check, PreTrends):
+            estimate = events
+        elif isinstance(check, PlaceboStart):
+            estimate = did.infer(None)
         if estimate is None:
             refused[name] = "there is no event study to test"
             continue

@@ -1,4 +1,4 @@
-"""The report as Markdown, and what every form of it shares: its tables, notes and attribution."""
+"""What every form of the report shares: its tables for readers, notes and attribution."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ import pandas as pd
 
 from didkit.design import Neighbours
 from didkit.read import RELEASES
-from didkit.report.words import compared, sentences, share_text, short, signed, truths
+from didkit.report.words import share_text, signed
 from didkit.results import tables
 
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation
 
 __all__ = [
+    "HEADS",
     "SYNTHETIC",
     "attribution",
     "basis_table",
     "caption",
     "check_name",
+    "checks_table",
     "complete_table",
     "facts",
+    "found_with",
     "is_synthetic",
-    "methods",
     "notes_by_part",
+    "origin",
     "reader_table",
+    "rows_table",
     "sources_table",
     "title",
-    "to_markdown",
+    "who_tables",
 ]
 
 SYNTHETIC = "The data are synthetic: no authority, child or number is real."
@@ -46,6 +50,16 @@ _NAMES = {
 }
 
 
+HEADS = {
+    "p_value": "p",
+    "n_pilots": "Pilots",
+    "n_comparators": "Comparators",
+    "item": "Item",
+    "planned": "Planned",
+    "done": "Done",
+    "what": "What",
+    "found": "Found",
+}
 _ARMS = ("Pilots", "Comparators")
 
 
@@ -53,6 +67,9 @@ def title(evaluation: Evaluation) -> str:
     """Name the report."""
     labels = [result.metric.label for result in evaluation.results.values()]
     question = "How much of the difference was there before?"
+    named = evaluation.record.plan.title.strip().rstrip(".:") if evaluation.record else ""
+    if named:
+        return f"{named}: {question[:1].lower()}{question[1:]}"
     return f"{question} {labels[0]}" if len(labels) == 1 else question
 
 
@@ -60,6 +77,8 @@ def reader_table(evaluation: Evaluation) -> pd.DataFrame:
     """Write the numbers of `Evaluation.to_frame` as text under headings for readers."""
     number, frame = tables.number, evaluation.to_frame()
     level = f"{evaluation.level * 100:g}% interval"
+    found = found_with(evaluation)
+    adjusted = "p_adjusted" in frame and bool(frame["p_adjusted"].notna().any())
     rows = []
     for row in frame.to_dict("records"):
         share = row["share_before"]
@@ -71,14 +90,33 @@ def reader_table(evaluation: Evaluation) -> pd.DataFrame:
             "Change": signed(row["change"]),
             level: _interval(row["conf_low"], row["conf_high"]),
             "p": tables.p_value(row["p_value"]),
-            "Found with 80% probability": _detectable(row["detectable"], row["detectable_percent"]),
+            **({"p adjusted": tables.p_value(row["p_adjusted"])} if adjusted else {}),
         }
+        if found:
+            made[found] = _detectable(row["detectable"], row["detectable_percent"])
+        if "role" in row:
+            made["Role"] = str(row["role"])
         if "truth" in row:
             made["True effect"] = signed(row["truth"])
         made["Pilots before"] = number(row["pilots_before"])
         made["Comparators before"] = number(row["comparators_before"])
         rows.append(made)
     return pd.DataFrame(rows)
+
+
+def found_with(evaluation: Evaluation) -> str:
+    """Head the column of detectable changes: with the probability where it is the same for all.
+
+    Empty where nobody asked what could have been found.
+    """
+    powers = {
+        float(result.findings["DetectableEffect"].facts["power"])
+        for result in evaluation.results.values()
+        if "DetectableEffect" in result.findings
+    }
+    if len(powers) != 1:
+        return "Would have been found" if powers else ""
+    return f"Found with {powers.pop():.0%} probability"
 
 
 def complete_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -104,12 +142,14 @@ def complete_table(evaluation: Evaluation) -> pd.DataFrame:
 
 def caption(evaluation: Evaluation) -> str:
     """Say how to read the table of measures."""
+    found = found_with(evaluation)
+    detectable = "the change that would have been, also in per cent of the comparators' level."
     return (
         "Gap: mean of pilots less mean of comparators, each authority counted once. There before: "
         "share of the gap afterwards that was there before. Change: difference-in-differences "
         f"with its {evaluation.level * 100:g}% interval; where cells are missing or starts are "
-        "staggered it need not be the difference of the two gaps. Found with 80% probability: the "
-        "change that would have been, also in per cent of the comparators' level."
+        "staggered it need not be the difference of the two gaps."
+        f"{f' {found}: {detectable}' if found else ''}"
     )
 
 
@@ -151,6 +191,56 @@ def _capital(note: str) -> str:
     return f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
+def checks_table(evaluation: Evaluation) -> pd.DataFrame:
+    """List every check of every measure with what it asked and what it found."""
+    checks = evaluation.checks()
+    checks["metric"] = [evaluation[name].metric.label for name in checks["metric"]]
+    checks["check"] = checks["check"].map(check_name)
+    checks.columns = pd.Index(["Measure", "Check", "Question", "Found"])
+    return checks
+
+
+def rows_table(evaluation: Evaluation) -> pd.DataFrame:
+    """List every term of every estimate of every measure."""
+    columns = {
+        "term": "Term",
+        "estimate": "Estimate",
+        "std_error": "Standard error",
+        "statistic": "Statistic",
+        "p_value": "p_value",
+        "conf_low": "Interval from",
+        "conf_high": "Interval to",
+        "band_low": "Band from",
+        "band_high": "Band to",
+        "n_pilots": "n_pilots",
+        "n_comparators": "n_comparators",
+    }
+    rows = []
+    for result in evaluation.results.values():
+        for name, made in result.estimates.items():
+            for row in made.tidy().to_dict("records"):
+                mine = {head: row.get(column, np.nan) for column, head in columns.items()}
+                rows.append({"Measure": result.metric.label, "Made by": name, **mine})
+    frame = pd.DataFrame(rows, columns=pd.Index(["Measure", "Made by", *columns.values()]))
+    return frame.loc[:, frame.notna().any()]
+
+
+def who_tables(evaluation: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """List the pilots with their starts, and the comparators."""
+    who = evaluation.design.who()
+    pilots = who[who["arm"] != "comparator"]
+    others = who[who["arm"] == "comparator"]
+    left = {"Left": pilots["stop"]} if (pilots["stop"] != "").any() else {}
+    first = {"Code": pilots["unit"], "Pilot": pilots["name"], "Start": pilots["start"], **left}
+    second = {"Code": others["unit"], "Comparator": others["name"]}
+    if evaluation.design.sets is not None:
+        second["Pilots served"] = others["pilots_served"]
+    return (
+        pd.DataFrame(first).reset_index(drop=True),
+        pd.DataFrame(second).reset_index(drop=True),
+    )
+
+
 def basis_table(evaluation: Evaluation) -> pd.DataFrame:
     """Say what each measure's change rests on: units, periods, cells without a value, method."""
     frame = evaluation.to_frame()
@@ -178,37 +268,6 @@ def _detectable(size: float, percent: float) -> str:
     if not np.isfinite(percent):
         return tables.number(size)
     return f"{tables.number(size)} ({percent:.0f}%)"
-
-
-def methods(evaluation: Evaluation) -> list[str]:
-    """Say how the numbers were made, one line a method."""
-    frame = evaluation.to_frame()
-    found: dict[str, list[str]] = {}
-    for label, method in zip(frame["label"], frame["method"], strict=True):
-        found.setdefault(method, []).append(label)
-    n = len(frame)
-    return [
-        "Gap: means of pilots less means of comparators before and after the start; each authority "
-        "counts once. It is no effect.",
-        "Change: difference-in-differences by two-way fixed effects on every cell with a value. "
-        "It is the effect on the pilots if both arms would have changed alike without the "
-        "programme.",
-        *(
-            f"Interval and p: {method}" + ("." if len(found) == 1 else f" ({', '.join(labels)}).")
-            for method, labels in found.items()
-        ),
-        "Found with 80% probability: by a two-sided test at the report's level, were the change "
-        "of that size.",
-        *(
-            [
-                f"{n} measures are tested, none adjusted for that: where no measure changes, "
-                f"one or more of {n} intervals misses zero in up to "
-                f"{1 - evaluation.level**n:.0%} of evaluations (independent measures)."
-            ]
-            if n > 1
-            else []
-        ),
-    ]
 
 
 def sources_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -261,6 +320,13 @@ def is_synthetic(evaluation: Evaluation) -> bool:
     return _RELEASE in set(evaluation.provenance["sources"]["release"])
 
 
+def origin(evaluation: Evaluation) -> str:
+    """Say at the top what the data are; that they are synthetic is said once."""
+    if is_synthetic(evaluation) and "synthetic" not in evaluation.description.lower():
+        return f"{SYNTHETIC} {evaluation.description}".strip()
+    return evaluation.description
+
+
 def attribution(evaluation: Evaluation) -> str:
     """Say whose data these are: only what their sources say."""
     releases = set(evaluation.provenance["sources"]["release"])
@@ -274,48 +340,3 @@ def attribution(evaluation: Evaluation) -> str:
     if is_synthetic(evaluation):
         parts.append(SYNTHETIC)
     return " ".join(parts)
-
-
-def to_markdown(evaluation: Evaluation) -> str:
-    """Write the report as Markdown, without pictures; everything escaped."""
-    lines = [f"# {_safe(title(evaluation))}", "", _safe(compared(evaluation)), ""]
-    lines += [_safe(evaluation.description), ""] if evaluation.description else []
-    lines += [_table(reader_table(evaluation)), "", _safe(caption(evaluation)), ""]
-    lines += [_safe(truths(evaluation)), ""] if truths(evaluation) else []
-    lines += ["On authorities observed in every period:", ""]
-    lines += [_table(complete_table(evaluation)), "", "## In short", ""]
-    lines += [*(f"- {_safe(short(evaluation, name))}" for name in evaluation.metrics), ""]
-    lines += ["## In words", ""]
-    for name, result in evaluation.results.items():
-        lines += [f"### {_safe(result.metric.label)}", ""]
-        for question, answer in sentences(evaluation, name).items():
-            lines += [f"**{question}.** {_safe(answer)}", ""]
-    checks = evaluation.checks()
-    checks["metric"] = [evaluation[name].metric.label for name in checks["metric"]]
-    checks["check"] = checks["check"].map(check_name)
-    checks.columns = pd.Index(["Measure", "Check", "Question", "Found"])
-    lines += ["## Checks", "", _table(checks), ""]
-    lines += ["## How it was made", "", _table(basis_table(evaluation)), ""]
-    lines += [*(f"- {_safe(one)}" for one in methods(evaluation)), ""]
-    lines += ["## Notes", ""]
-    for part, notes in notes_by_part(evaluation).items():
-        lines += [f"### {part}", "", *(f"- {_safe(note)}" for note in notes), ""]
-    lines += ["## Provenance", "", _table(sources_table(evaluation)), ""]
-    lines += [f"- {name}: {_safe(value)}" for name, value in facts(evaluation).items()]
-    whose = attribution(evaluation)
-    return "\n".join([*lines, *(["", _safe(whose)] if whose else []), ""])
-
-
-def _table(frame: pd.DataFrame) -> str:
-    """Write a frame as a Markdown table in which a name cannot be a link either."""
-    rows = [[str(column) for column in frame.columns], *tables.cells(frame)]
-    lines = [f"| {' | '.join(map(_safe, row))} |" for row in rows]
-    return "\n".join([lines[0], "|" + " --- |" * len(frame.columns), *lines[1:]])
-
-
-def _safe(text: str) -> str:
-    """Escape what Markdown or HTML would act on."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
-    for letter in "\\`*_[]|#":
-        safe = safe.replace(letter, f"\\{letter}")
-    return safe

@@ -16,7 +16,22 @@ from didkit.results import tables
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation, MetricResult
 
-__all__ = ["compared", "sentences", "share_text", "short", "signed", "truths"]
+__all__ = [
+    "cells_in_words",
+    "compared",
+    "equals",
+    "findable",
+    "gap_before_and_after",
+    "moved_before",
+    "out_of_reach",
+    "sentences",
+    "share_in_words",
+    "share_text",
+    "short",
+    "signed",
+    "throughout",
+    "truths",
+]
 
 _SMALL = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -55,17 +70,20 @@ def short(evaluation: Evaluation, metric: str) -> str:
     else:
         interval = f" ({signed(low)} to {signed(high)})"
     if low <= 0 <= high:
-        holds = f"no evidence of a change{_findable(result)}"
+        holds = "no evidence of a change"
+        found = findable(result)
+        if found:
+            holds += f"; {_inside(found).rstrip('.')}"
     share = result.gap.facts["share_before"]
     there = "the sign turned" if np.isnan(share) else f"{share_text(share)} there before"
     truth = evaluation.truth.get(metric)
     known = "" if truth is None else f"; true effect: {signed(truth)}"
-    p = _rejected(result, evaluation.level)
-    moved = "" if p is None else f" Before the start the gap already moved (joint p {_equals(p)})."
+    moved = moved_before(result, evaluation.level)
     return (
         f"{result.metric.label}: {_more(result.metric, gaps['gap_before'])} before, "
         f"{_more(result.metric, gaps['gap_after'])} after ({there}); change "
-        f"{signed(float(row['estimate']))}{interval}: {holds}{known}.{moved}"
+        f"{signed(float(row['estimate']))}{interval}: {holds}{known}."
+        f"{f' {moved}.' if moved else ''}"
     )
 
 
@@ -95,11 +113,15 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
     """Return the sentences of one metric under the questions that they answer, in order."""
     result, level = evaluation[metric], evaluation.level
     made = {
-        "There before": [_before(result), _throughout(result)],
-        "What changed": [_change(result, level), _truth(evaluation, metric)],
+        "There before": [_before(result), throughout(result)],
+        "What changed": [
+            _change(result, level),
+            out_of_reach(evaluation, metric),
+            _truth(evaluation, metric),
+        ],
         "What could have been found": [_detectable(result)],
         "What would change our mind": [
-            _other_cells(result, level),
+            cells_in_words(result, level),
             _left_out(result),
             _placebos(result),
             _pre_trends(result, level),
@@ -111,6 +133,28 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
 
 
 # -- what was there before -----------------------------------------------------------------------
+
+
+def gap_before_and_after(result: MetricResult) -> str:
+    """Say both gaps in one short sentence, without a full stop."""
+    gaps, metric = _gaps(result), result.metric
+    verb = "had" if metric.kind in ("rate", "count") else "were"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return (
+        f"Pilots {verb} {_more(metric, gaps['gap_before'])}{unit} than their comparators before "
+        f"the start, {_more(metric, gaps['gap_after'])} after it"
+    )
+
+
+def share_in_words(share: float) -> str:
+    """Say how much of the gap afterwards was there before, without a full stop."""
+    if np.isnan(share):
+        return "the sign of the gap turned"
+    if share < 1:
+        return f"{share:.0%} of the gap was there before"
+    if share_text(share) == "all":
+        return "all of the gap was there before"
+    return f"all of the gap was there before ({share:.0%}), and it has narrowed"
 
 
 def _before(result: MetricResult) -> str:
@@ -141,7 +185,8 @@ def _before(result: MetricResult) -> str:
     return f"{first}: {share:.0%} of the gap seen afterwards was there before."
 
 
-def _throughout(result: MetricResult) -> str:
+def throughout(result: MetricResult) -> str:
+    """Say in how many periods pilots had fewer, or more."""
     by_period = result.gap_by_period
     if by_period is None:
         return ""
@@ -168,7 +213,7 @@ def _change(result: MetricResult, level: float) -> str:
     value, low, high = float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
     size = f"{signed(value)} {unit}".strip()
     method = sure.method.split(",")[0] if sure is not None else "no inference"
-    p = f", p {_equals(float(row['p_value']))}" if np.isfinite(row["p_value"]) else ""
+    p = f", p {equals(float(row['p_value']))}" if np.isfinite(row["p_value"]) else ""
     if np.isnan(low) or np.isnan(high):
         return (
             f"From the start on the gap changed by {size} ({method}{p}); no interval exists, and "
@@ -189,7 +234,7 @@ def _truth(evaluation: Evaluation, metric: str) -> str:
     truth = evaluation.truth[metric]
     row = evaluation[metric].did.tidy().iloc[0]
     size = "zero" if truth == 0 else signed(truth)
-    if not np.isfinite(row["conf_low"] + row["conf_high"]):
+    if not (np.isfinite(row["conf_low"]) and np.isfinite(row["conf_high"])):
         return f"The true effect is {size}."
     inside = row["conf_low"] <= truth <= row["conf_high"]
     if inside:
@@ -216,15 +261,39 @@ def _detectable(result: MetricResult) -> str:
     )
 
 
-def _findable(result: MetricResult) -> str:
-    """Name the change that would have been found, for the end of a line."""
+def findable(result: MetricResult) -> str:
+    """Name the change that would have been found, in a short sentence; none where none is known."""
     finding = result.findings.get("DetectableEffect")
     if finding is None or not np.isfinite(finding.facts["detectable"]):
         return ""
+    percent = finding.facts["percent"]
+    level = f" ({percent:.0f}%)" if np.isfinite(percent) else ""
     return (
-        f"; a change of {tables.number(finding.facts['detectable'])} would have been found with "
-        f"{finding.facts['power']:.0%} probability"
+        f"A change of {tables.number(finding.facts['detectable'])}{level} would have been found "
+        f"with {finding.facts['power']:.0%} probability."
     )
+
+
+def out_of_reach(evaluation: Evaluation, metric: str) -> str:
+    """Say whether changes as large as the plan's smallest effect of interest can be ruled out."""
+    record = evaluation.record
+    if record is None or metric not in record.smallest_effect:
+        return ""
+    size = abs(record.smallest_effect[metric])
+    row = evaluation[metric].did.tidy().iloc[0]
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    text = tables.number(size)
+    named = f"The smallest change of interest is {text}"
+    if np.isnan(low) or np.isnan(high):
+        return f"{named}; without an interval it cannot be ruled out."
+    if low >= size or high <= -size:
+        return f"{named}: the whole interval is at least as far from zero."
+    beyond = [limit for limit, out in ((-size, low <= -size), (size, high >= size)) if out]
+    if beyond:
+        reached = " and ".join(signed(limit) for limit in beyond)
+        which = "changes that large" if len(beyond) > 1 else "a change that large"
+        return f"{named}: the interval reaches beyond {reached}, so {which} cannot be ruled out."
+    return f"Changes as large as {text}, the smallest of interest, are outside the interval."
 
 
 def _counted(evaluation: Evaluation, metric: str) -> str:
@@ -257,7 +326,7 @@ def _counted(evaluation: Evaluation, metric: str) -> str:
 # -- what would change our mind ------------------------------------------------------------------
 
 
-def _other_cells(result: MetricResult, level: float) -> str:
+def cells_in_words(result: MetricResult, level: float) -> str:
     """Give the estimate on complete cells where it tells another story."""
     other = result.did_complete
     if other is None:
@@ -269,7 +338,7 @@ def _other_cells(result: MetricResult, level: float) -> str:
     if not turned and not crossed:
         return ""
     p = float(theirs["p_value"])
-    says = f" (p {_equals(p)})" if np.isfinite(p) else ""
+    says = f" (p {equals(p)})" if np.isfinite(p) else ""
     why = "the sign" if turned else f"which side of {tables.p_value(alpha)} p falls on"
     n, m = int(theirs["n_pilots"]), int(theirs["n_comparators"])
     return (
@@ -306,26 +375,28 @@ def _placebos(result: MetricResult) -> str:
     return " ".join(parts)
 
 
-def _rejected(result: MetricResult, level: float) -> float | None:
-    """Return the joint p of the terms before the start where it speaks against parallel trends."""
+def moved_before(result: MetricResult, level: float) -> str:
+    """Say that the gap moved before the start where the joint test speaks against parallel trends.
+
+    Without a full stop; empty where it does not.
+    """
     finding = result.findings.get("PreTrends")
     p = float(finding.facts["p_value"]) if finding is not None else np.nan
-    return p if p < round(1 - level, 12) else None
+    if not p < round(1 - level, 12):
+        return ""
+    return f"Before the start the gap already moved (joint p {equals(p)})"
 
 
 def _pre_trends(result: MetricResult, level: float) -> str:
     finding = result.findings.get("PreTrends")
     if finding is None:
         return ""
-    p = _rejected(result, level)
-    if p is not None:
-        return (
-            f"Before the start the gap already moved (joint p {_equals(p)}): the change rests on "
-            "an assumption that these data speak against."
-        )
+    moved = moved_before(result, level)
+    if moved:
+        return f"{moved}: the change rests on an assumption that these data speak against."
     return (
         f"Before the start the gap moved by at most {tables.number(finding.facts['largest'])} "
-        f"from its last value (joint p {_equals(finding.facts['p_value'])}); that does not show "
+        f"from its last value (joint p {equals(finding.facts['p_value'])}); that does not show "
         "that trends would have stayed parallel."
     )
 
@@ -364,6 +435,7 @@ def _inside(label: str) -> str:
     return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _equals(p: float) -> str:
+def equals(p: float) -> str:
+    """Write a p-value after the letter p."""
     text = tables.p_value(p)
     return text if text.startswith("<") else f"= {text}"

@@ -1,0 +1,492 @@
+"""The parts of a plan: each section of the file becomes one small frozen object."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.design import Selection
+from didkit.errors import InferenceError, PlanError, is_number, is_whole
+from didkit.inference import ClusterRobust, Jackknife, Permutation
+from didkit.report.plan_file import Section
+from didkit.results import Check, Inference
+
+__all__ = [
+    "CHECKS",
+    "PROTOCOL",
+    "Comparators",
+    "DataFile",
+    "DataPart",
+    "Inferences",
+    "Measures",
+    "Pilots",
+    "Rate",
+    "Variant",
+    "Window",
+]
+
+Kind = Literal["pool", "union", "per_pilot"]
+
+CHECKS: dict[str, type[Check]] = {
+    one.__name__: one
+    for one in (PreTrends, PlaceboStart, PlaceboPilots, LeaveOneOut, DetectableEffect)
+}
+"""The checks that a plan can name, in the order in which they are run."""
+
+METHODS: dict[str, type[Inference]] = {
+    "permutation": Permutation,
+    "cluster_robust": ClusterRobust,
+    "jackknife": Jackknife,
+}
+
+PROTOCOL = (
+    "units",
+    "missing",
+    "balance",
+    "icc",
+    "detectable_effect",
+    "pre_trends",
+    "sensitivity",
+    "few_clusters",
+    "multiplicity",
+    "deviations_allowed",
+    "notes",
+)
+"""Keys of ``[protocol]``: what the plan says in words about each item of the protocol table."""
+
+_PILOT_KEYS = ("starts", "stops", "units", "start", "selection", "reason")
+_COMPARATOR_KEYS = ("against", "file", "sha256", "aggregate", "include_pilots", "units", "exclude")
+_OPTION = re.compile(r"\((\w+)=\)")
+_SHA = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One source: a file, folder or zip of published tables, or a CSV of the evaluator's own."""
+
+    path: str
+    reader: Literal["published", "csv"] = "published"
+    sha256: str = ""
+    release: str = ""
+    metrics: tuple[str, ...] = ()
+    periods: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate to be computed from counts and a population."""
+
+    metric: str
+    denominator: str
+    replace_published: bool = False
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """Where the data lie, and what is taken from each source."""
+
+    folder: str
+    files: tuple[DataFile, ...]
+    mixed: tuple[str, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """Pilots, starts, stops, and how they were selected."""
+
+    starts: Mapping[str, str]
+    stops: Mapping[str, str]
+    selection: Selection
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Comparators:
+    """Against whom, and who is left out and why."""
+
+    against: Kind
+    file: str = ""
+    sha256: str = ""
+    aggregate: str = ""
+    include_pilots: bool = False
+    units: tuple[str, ...] = ()
+    exclude: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Window:
+    """First and last period, and the two between which rising pilots are counted."""
+
+    first: str = ""
+    last: str = ""
+    between: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Primary and secondary metrics, and the smallest effects of interest."""
+
+    primary: tuple[str, ...]
+    secondary: tuple[str, ...] = ()
+    smallest_effect: Mapping[str, float] = field(default_factory=dict)
+    smallest_effect_reason: str = ""
+    direction: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An alternative to hold the answer against: other pilots, comparators, window or start."""
+
+    name: str
+    without: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    first: str = ""
+    last: str = ""
+    start: str = ""
+
+
+@dataclass(frozen=True)
+class Inferences:
+    """How sure: the method (None: what the design recommends), its level, strata and clusters."""
+
+    method: Inference | None = None
+    level: float = 0.95
+    strata: str = ""
+    clusters: str = ""
+
+
+# -- read from the file ------------------------------------------------------------------------
+
+
+def data_part(section: Section) -> DataPart:
+    """Read ``[data]``."""
+    files = section.tables("files")
+    if not files:
+        raise section.error(
+            "files",
+            needed="at least one data file",
+            found="none",
+            todo='add a section [[data.files]] with path = "…"',
+        )
+    made = DataPart(
+        folder=section.text("folder", "."),
+        files=tuple(_data_file(one) for one in files),
+        mixed=section.texts("mixed"),
+        rates=tuple(_rate(one) for one in section.tables("rates")),
+        description=section.text("description", ""),
+    )
+    section.close()
+    return made
+
+
+def _data_file(section: Section) -> DataFile:
+    reader = section.one_of("reader", ("published", "csv"), "published")
+    columns: dict[str, Any] = {}
+    release = section.text("release", "")
+    if reader == "csv":
+        columns = {name: section.text(name) for name in ("unit", "period")}
+        columns["values"] = _columns(section)
+        for name in ("exposure", "name", "calendar"):
+            if section.has(name):
+                columns[name] = section.text(name)
+        columns["identity"] = section.one_of("identity", ("la_code", "any"), "la_code")
+        for name in ("status", "lower", "upper"):
+            if section.has(name):
+                columns[name] = _texts_by_name(section, name)
+    made = DataFile(
+        path=section.text("path"),
+        reader=cast(Literal["published", "csv"], reader),
+        sha256=_sha256(section),
+        release=release,
+        metrics=section.texts("metrics"),
+        periods=section.periods("periods"),
+        columns=columns,
+    )
+    section.close()
+    return made
+
+
+def _columns(section: Section) -> dict[str, str]:
+    """Read which column holds which metric: an array of names, or a table column → metric."""
+    if isinstance(section.raw.get("values"), list):
+        return {name: name for name in section.texts("values")}
+    found = _texts_by_name(section, "values")
+    if not found:
+        raise section.error(
+            "values",
+            needed="the columns that hold numbers",
+            found="none",
+            todo='write values = {rate = "cla"}: column = "metric"',
+        )
+    return found
+
+
+def _texts_by_name(section: Section, key: str) -> dict[str, str]:
+    table = section.table(key)
+    return {name: table.text(name) for name in table.raw}
+
+
+def _sha256(section: Section) -> str:
+    value = section.text("sha256", "").lower()
+    if value and not _SHA.fullmatch(value):
+        raise section.wrong(
+            "sha256",
+            needed="a SHA-256: 64 hexadecimal digits",
+            value=value,
+            todo="didkit freeze writes those of all files; leave it out if you have none",
+        )
+    return value
+
+
+def _rate(section: Section) -> Rate:
+    made = Rate(
+        metric=section.text("metric"),
+        denominator=section.text("denominator"),
+        replace_published=section.truth("replace_published", False),
+    )
+    section.close()
+    return made
+
+
+def pilots(section: Section) -> Pilots:
+    """Read ``[pilots]``."""
+    starts = section.by_unit("starts", keys=_PILOT_KEYS)
+    listed, start = section.units("units"), section.period("start")
+    if starts and (listed or start):
+        raise section.error(
+            "units" if listed else "start",
+            needed="the pilots once: a table of starts, or units and their one start",
+            found="both",
+            todo="keep [pilots.starts], or units = […] and start = …",
+        )
+    if not starts:
+        if not listed or start is None:
+            raise section.error(
+                needed="the pilots and the first period in which each is treated",
+                found="units without a start" if listed else "no pilot",
+                todo="write [pilots.starts] with lines such as 303 = 2018, or units = […] and "
+                "start = 2018",
+            )
+        starts = dict.fromkeys(listed, start)
+    made = Pilots(
+        starts=dict(sorted(starts.items())),
+        stops=dict(sorted(section.by_unit("stops", keys=_PILOT_KEYS).items())),
+        selection=cast(Selection, section.one_of("selection", get_args(Selection))),
+        reason=section.text("reason", ""),
+    )
+    section.close()
+    return made
+
+
+def comparators(section: Section) -> Comparators:
+    """Read ``[comparators]``."""
+    against = section.one_of("against", get_args(Kind))
+    allowed = {
+        "pool": ("units",),
+        "union": ("file", "sha256"),
+        "per_pilot": ("file", "sha256", "aggregate"),
+    }[against]
+    for key in ("file", "sha256", "aggregate", "units"):
+        if section.has(key) and key not in allowed:
+            raise section.error(
+                key,
+                needed=f"keys that go with against = {against!r}",
+                found=f"the key {key}",
+                todo="take it out, or choose another against =",
+            )
+    made = Comparators(
+        against=cast(Kind, against),
+        file=section.text("file") if "file" in allowed else "",
+        sha256=_sha256(section) if "sha256" in allowed else "",
+        aggregate=section.one_of("aggregate", ("mean", "median")) if "aggregate" in allowed else "",
+        include_pilots=section.truth("include_pilots", False),
+        units=section.units("units") if "units" in allowed else (),
+        exclude=dict(sorted(section.reasons("exclude", keys=_COMPARATOR_KEYS).items())),
+    )
+    section.close()
+    return made
+
+
+def window(section: Section) -> Window:
+    """Read ``[window]``."""
+    first, last = section.period("first"), section.period("last")
+    if (first is None) != (last is None):
+        raise section.error(
+            needed="both the first and the last period, or neither",
+            found="one of them",
+            todo="write first = … and last = …",
+        )
+    between = section.periods("between")
+    if len(between) == 1:
+        raise section.wrong("between", needed="two periods", value=list(between))
+    section.close()
+    return Window(first or "", last or "", between)
+
+
+def measures(section: Section) -> Measures:
+    """Read ``[metrics]``."""
+    primary, secondary = section.texts("primary"), section.texts("secondary")
+    if not primary:
+        raise section.error(
+            "primary",
+            needed="at least one primary metric",
+            found="none",
+            todo='write primary = ["cpp"]',
+        )
+    for n, name in enumerate(secondary):
+        if name in primary:
+            raise section.error(
+                "secondary",
+                n,
+                needed="each metric either primary or secondary",
+                found=f"{name!r} is both",
+                todo="keep it in one of the two",
+            )
+    smallest, direction = section.table("smallest_effect"), section.table("direction")
+    made = Measures(
+        primary=primary,
+        secondary=secondary,
+        smallest_effect={name: _size(smallest, name) for name in smallest.raw},
+        smallest_effect_reason=section.text("smallest_effect_reason", ""),
+        direction={name: direction.one_of(name, ("lower", "higher")) for name in direction.raw},
+    )
+    for table in (smallest, direction):
+        for name in table.raw:
+            if name not in (*primary, *secondary):
+                raise table.error(
+                    name,
+                    needed="a metric that is primary or secondary",
+                    found=repr(name),
+                    todo="choose from: " + ", ".join((*primary, *secondary)),
+                )
+    section.close()
+    return made
+
+
+def _size(section: Section, name: str) -> float:
+    value = section.number(name, 0.0)
+    if value <= 0:
+        raise section.error(
+            name,
+            needed="the size of an effect in the metric's unit, above 0",
+            found=f"{value:g}",
+            todo="give the size here, and the direction in [metrics] direction",
+        )
+    return value
+
+
+def inferences(section: Section) -> Inferences:
+    """Read ``[inference]``."""
+    method = section.one_of("method", ("recommended", *METHODS), "recommended")
+    level = section.number("level", 0.95)
+    if not 0 < level < 1:
+        raise section.error(
+            "level",
+            needed="a level between 0 and 1, such as 0.95",
+            found=f"{level:g}",
+            todo="give the level of the interval, not its complement",
+        )
+    strata, clusters = section.text("strata", ""), section.text("clusters", "")
+    kind = METHODS.get(method)
+    made = None if kind is None else build(section, kind)
+    section.close()
+    return Inferences(cast("Inference | None", made), level, strata, clusters)
+
+
+def variants(sections: Sequence[Section], starts: Mapping[str, str]) -> tuple[Variant, ...]:
+    """Read every ``[[sensitivity]]``."""
+    made: list[Variant] = []
+    for section in sections:
+        name = section.text("name")
+        if name in [one.name for one in made]:
+            raise section.error(
+                "name", needed="each alternative once", found=f"{name!r} twice", todo="rename one"
+            )
+        first, last, start = (section.period(key) for key in ("first", "last", "start"))
+        if (first is None) != (last is None):
+            raise section.error(
+                needed="both the first and the last period, or neither",
+                found="one of them",
+                todo="write first = … and last = …",
+            )
+        one = Variant(
+            name,
+            section.units("without"),
+            section.units("exclude"),
+            first or "",
+            last or "",
+            start or "",
+        )
+        section.close()
+        for key, units, right in (("without", one.without, True), ("exclude", one.exclude, False)):
+            for n, unit in enumerate(units):
+                if (unit in starts) != right:
+                    raise section.error(
+                        key,
+                        n,
+                        needed="pilots to leave out" if right else "comparators to leave out",
+                        found=f"{unit!r}, which is {'no' if right else 'a'} pilot",
+                        todo="pilots stand in without, comparators in exclude",
+                    )
+        if one == Variant(name):
+            raise section.error(
+                needed="something that differs: without, exclude, first and last, or start",
+                found="nothing",
+                todo="say what differs, or take this section out",
+            )
+        made.append(one)
+    return tuple(made)
+
+
+def checks(section: Section, level: float, *, named: bool) -> tuple[Check, ...]:
+    """Read ``[checks]``; without that section all are run."""
+    made: list[Check] = []
+    for name, kind in CHECKS.items():
+        given = section.raw[name] if section.has(name) else not named
+        if isinstance(given, dict):
+            inner = section.table(name)
+            options = {} if "level" in given or kind is not DetectableEffect else {"level": level}
+            made.append(build(inner, kind, **options))
+            inner.close()
+        elif not isinstance(given, bool):
+            raise section.wrong(name, needed="true, false, or a table of its options", value=given)
+        elif given:
+            made.append(DetectableEffect(level=level) if kind is DetectableEffect else kind())
+    section.close()
+    return tuple(made)
+
+
+def build(section: Section, kind: type[Any], **more: Any) -> Any:
+    """Make a frozen configuration from the keys of a section that are its options."""
+    options = dict(more)
+    for one in dataclasses.fields(kind):
+        if not section.has(one.name):
+            continue
+        value = section.raw[one.name]
+        if is_whole(one.default):
+            right, needed = is_whole(value), "a whole number"
+        elif is_number(one.default):
+            right, needed = is_number(value), "a number"
+        else:
+            right, needed = isinstance(value, str), "text in quotes"
+        if not right:
+            raise section.wrong(one.name, needed=f"{needed} for {kind.__name__}", value=value)
+        options[one.name] = value
+    try:
+        return kind(**options)
+    except InferenceError as error:
+        named = _OPTION.search(error.where)
+        keys = (named[1],) if named and named[1] in section.raw else ()
+        raise PlanError(
+            needed=error.needed,
+            found=error.found,
+            where=f"{section.where(*keys)}: {error.where}",
+            todo=error.todo,
+        ) from error

@@ -1,0 +1,526 @@
+"""The protocol table: every item that an evaluation protocol asks for, planned beside done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from didkit.check import DetectableEffect
+from didkit.errors import DidkitError
+from didkit.results import tables
+
+if TYPE_CHECKING:
+    from didkit.design import Sample
+    from didkit.report.evaluation import Evaluation, MetricResult
+    from didkit.report.plan import Plan
+    from didkit.report.plan_parts import Variant
+    from didkit.report.record import PlanRecord
+
+__all__ = ["SILENT", "deviation_table", "icc", "planned_table", "protocol_table"]
+
+SILENT = "not planned"
+_ABOVE = "as above"
+_COLUMNS = ["item", "planned", "done"]
+_SHORT = 12  # hexadecimal digits of a hash that readers compare
+
+
+def deviation_table(record: PlanRecord) -> pd.DataFrame:
+    """Return one row a deviation: ``what, planned, found``.
+
+    Examples
+    --------
+    >>> from didkit.report.record import Deviation
+    >>> class Record:
+    ...     deviations = (Deviation("window.last", "2020", "2019"),)
+    >>> deviation_table(Record()).values.tolist()
+    [['window.last', '2020', '2019']]
+    """
+    return pd.DataFrame(
+        [(one.what, one.planned, one.found) for one in record.deviations],
+        columns=["what", "planned", "found"],
+    )
+
+
+def planned_table(plan: Plan) -> pd.DataFrame:
+    """Return the protocol table before the run: ``item, planned, done``; nothing is done yet."""
+    rows = [(name, planned, "") for name, planned in _planned(plan).items()]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def protocol_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Fill the protocol table with what was done.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Run from a plan, or not: then every item says "not planned".
+
+    Returns
+    -------
+    DataFrame
+        ``item, planned, done``: text for readers. Items that hold for each metric have one row a
+        metric, the item followed by the metric's label. The intra-cluster correlation is that of
+        `icc`; the detectable effect "at design" takes its noise from before the start, "at
+        analysis" from the whole window.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> made = dk.evaluate(design, ["cpp"], inference=dk.ClusterRobust("CR2"), checks=[])
+    >>> table = protocol_table(made)
+    >>> table.columns.tolist(), table["planned"].unique().tolist()
+    (['item', 'planned', 'done'], ['not planned'])
+    """
+    record = evaluation.record
+    planned = {} if record is None else _planned(record.plan)
+    rows = []
+    for name, done in _done(evaluation).items():
+        rows.append((name, planned.get(name, SILENT), done))
+    for name, fill in _BY_METRIC.items():
+        said = planned.get(name, SILENT)
+        for n, (metric, result) in enumerate(evaluation.results.items()):
+            shown = said if n == 0 or said == SILENT else _ABOVE
+            own = planned.get(f"{name}: {metric}", shown)
+            rows.append((f"{name}: {result.metric.label}", own, fill(evaluation, metric)))
+    rows.append(("Deviations", planned.get("Deviations", SILENT), _deviations(evaluation)))
+    if "Notes" in planned:
+        rows.append(("Notes", planned["Notes"], ""))
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+# -- planned -----------------------------------------------------------------------------------
+
+
+def _planned(plan: Plan) -> dict[str, str]:
+    """Return what the plan says of each item; items that hold a metric are not split yet."""
+    said, metrics = plan.statements, plan.metrics
+    who, window = plan.comparators, plan.window
+    starts = sorted(set(plan.pilots.starts.values()))
+    against = {
+        "pool": "every other authority" if not who.units else f"{len(who.units)} named units",
+        "union": f"the neighbours of any pilot ({who.file})",
+        "per_pilot": f"the {who.aggregate} of each pilot's own neighbours ({who.file})",
+    }[who.against]
+    reasons: dict[str, list[str]] = {}
+    for unit, reason in who.exclude.items():
+        reasons.setdefault(reason, []).append(unit)
+    excluded = "; ".join(f"{', '.join(units)} ({reason})" for reason, units in reasons.items())
+    smallest = "; ".join(
+        f"{name} {tables.number(size)}"
+        + (f" ({metrics.direction[name]})" if name in metrics.direction else "")
+        for name, size in metrics.smallest_effect.items()
+    )
+    method = plan.inference.method
+    checks = {type(one).__name__: repr(one) for one in plan.checks}
+    sensitive = [
+        checks[one] for one in ("LeaveOneOut", "PlaceboPilots", "PlaceboStart") if one in checks
+    ]
+    periods = f"{window.first} to {window.last}" if window.first else "every period of the data"
+
+    def joined(*found: str) -> str:
+        return "; ".join(one.rstrip(". ") for one in found if one) or SILENT
+
+    return {
+        "Question": plan.question,
+        "Estimand": plan.estimand,
+        "Plan": f"{plan.title}; SHA-256 {plan.digest[:_SHORT]}…",
+        "Pilots": joined(
+            f"{len(plan.pilots.starts)} ({', '.join(plan.pilots.starts)}), start "
+            f"{', '.join(starts)}; selection: {plan.pilots.selection}",
+            plan.pilots.reason,
+        ),
+        "Comparators": joined(
+            against, f"left out: {excluded}" if excluded else "none left out by name"
+        ),
+        "Window": periods,
+        "Data": "; ".join(file.path for file in plan.data.files),
+        "Metrics": joined(
+            f"primary: {', '.join(metrics.primary)}",
+            f"secondary: {', '.join(metrics.secondary)}" if metrics.secondary else "",
+        ),
+        "Smallest effect of interest": joined(smallest, metrics.smallest_effect_reason),
+        "Inference": joined(
+            "as the design recommends" if method is None else repr(method),
+            f"level {plan.inference.level:g}",
+        ),
+        "Multiplicity": joined(
+            f"{plan.multiplicity}, inside the primary and inside the secondary metrics"
+            if plan.multiplicity != "none"
+            else "no adjustment",
+            said.get("multiplicity", ""),
+        ),
+        "Units and cells": said.get("units", SILENT),
+        "Missing data": said.get("missing", SILENT),
+        "Balance before the start": said.get("balance", SILENT),
+        "Intra-cluster correlation": said.get("icc", SILENT),
+        "Smallest detectable effect": joined(
+            checks.get("DetectableEffect", ""), said.get("detectable_effect", "")
+        ),
+        "Pre-trends": joined(checks.get("PreTrends", ""), said.get("pre_trends", "")),
+        "Sensitivity": joined(
+            "; ".join((*sensitive, *(_other(one) for one in plan.sensitivity))),
+            said.get("sensitivity", ""),
+        ),
+        "Few clusters": said.get("few_clusters", SILENT),
+        **{
+            f"Estimate and p-value: {name}": joined(
+                "primary" if name in metrics.primary else "secondary",
+                f"expected: {metrics.direction[name]}" if name in metrics.direction else "",
+            )
+            for name in plan.all_metrics
+        },
+        "Deviations": said.get("deviations_allowed", SILENT),
+        **({"Notes": said["notes"]} if "notes" in said else {}),
+    }
+
+
+def _other(variant: Variant) -> str:
+    """Say in words what an alternative changes."""
+    words = [
+        f"without {', '.join(variant.without)}" if variant.without else "",
+        f"comparators without {', '.join(variant.exclude)}" if variant.exclude else "",
+        f"{variant.first} to {variant.last}" if variant.first else "",
+        f"start {variant.start}" if variant.start else "",
+    ]
+    return f"{variant.name} ({'; '.join(one for one in words if one)})"
+
+
+# -- done --------------------------------------------------------------------------------------
+
+
+def _done(evaluation: Evaluation) -> dict[str, str]:
+    """Return what was done, for the items that hold for all metrics."""
+    design, record = evaluation.design, evaluation.record
+    first = next(iter(evaluation.results.values()))
+    starts: dict[str, int] = {}
+    for start in design.starts.values():
+        starts[start] = starts.get(start, 0) + 1
+    sources = evaluation.provenance["sources"]
+    files = dict.fromkeys(
+        f"{file} ({sha[:_SHORT]}…)" if sha else str(release)
+        for release, file, sha in zip(
+            sources["release"], sources["file"], sources["sha256"], strict=True
+        )
+        if file or release != "computed"
+    )
+    if record is None or not record.frozen:
+        frozen = "not frozen before this run"
+    else:
+        frozen = f"frozen on {record.frozen_on}; {len(record.deviations)} deviations"
+    labels = [f"{name} ({result.metric.unit})" for name, result in evaluation.results.items()]
+    return {
+        "Question": "as in the plan" if record else "",
+        "Estimand": first.did.estimand
+        + ("; of the other metrics likewise" if len(evaluation.results) > 1 else ""),
+        "Plan": f"SHA-256 {record.digest[:_SHORT]}…; {frozen}" if record else "no plan",
+        "Pilots": f"{len(design.pilots)}, start "
+        + ", ".join(f"{start} ({n})" for start, n in sorted(starts.items()))
+        + f"; selection: {design.selection}",
+        "Comparators": f"{len(design.comparators)}, {design.against.describe()}",
+        "Window": f"{design.periods[0]} to {design.periods[-1]}, {len(design.periods)} periods",
+        "Data": "; ".join(files),
+        "Metrics": ", ".join(labels),
+        "Smallest effect of interest": _ruled_out(evaluation),
+        "Inference": "; ".join(
+            f"{name}: {result.did.attached.method}" for name, result in evaluation.results.items()
+        )
+        + f"; level {evaluation.level:g}",
+        "Multiplicity": "no adjustment"
+        if record is None or record.multiplicity == "none"
+        else "; ".join(record.notes),
+    }
+
+
+def _ruled_out(evaluation: Evaluation) -> str:
+    """Say where the intervals lie beside the smallest effects of interest."""
+    record = evaluation.record
+    found = []
+    for name, size in record.smallest_effect.items() if record else ():
+        sure = evaluation[name].did.attached
+        low, high = float(sure.conf_low[0]), float(sure.conf_high[0])
+        if np.isnan(low) or np.isnan(high):
+            words = "there is no interval"
+        else:
+            inside = -size < low and high < size
+            reaches = "stays inside" if inside else "reaches to or beyond"
+            words = (
+                f"the interval {tables.number(low)} to {tables.number(high)} {reaches} "
+                f"±{tables.number(size)}"
+            )
+        found.append(f"{name}: {words}")
+    return "; ".join(found) or "none named"
+
+
+def _units(evaluation: Evaluation, metric: str) -> str:
+    """Say how many units and cells there are at each stage."""
+    result, panel = evaluation[metric], evaluation.design.panel
+    sample = result.did.sample
+    there = int(np.isfinite(panel.cells(metric).value).any(axis=1).sum())
+    facts = result.did.glance().iloc[0]
+    stages = [
+        f"data: {there} authorities with a value",
+        f"design: {len(evaluation.design.pilots)} pilots, "
+        f"{len(evaluation.design.comparators)} comparators",
+        f"estimate: {facts['pilots']} pilots, {facts['comparators']} comparators, "
+        f"{facts['cells_used']:,} cells of {len(sample.units) * len(sample.periods):,}",
+    ]
+    if result.did_complete is not None:
+        whole = result.did_complete.glance().iloc[0]
+        stages.append(
+            f"observed in every period: {whole['pilots']} pilots, "
+            f"{whole['comparators']} comparators"
+        )
+    return "; ".join(stages)
+
+
+def _missing(evaluation: Evaluation, metric: str) -> str:
+    """Count the cells without a value, by status and arm."""
+    audit = evaluation.design.audit([metric])
+    counted = audit.columns.difference(
+        ["metric", "period", "arm", "units", "with_value", "missing"], sort=False
+    )
+    words = []
+    for arm in ("pilot", "comparator"):
+        mine = audit[audit["arm"] == arm]
+        sums = mine[list(counted)].sum()
+        parts = [f"{int(n)} {status}" for status, n in sums.items() if n]
+        cells = int(mine["units"].sum())
+        empty = int((mine["units"] - mine["with_value"]).sum())
+        detail = f" ({', '.join(parts)})" if parts else ""
+        words.append(f"{arm}s: {empty} of {cells} cells without a value{detail}")
+    return "; ".join(words)
+
+
+def _balance(evaluation: Evaluation, metric: str) -> str:
+    """Compare levels before the start, in the metric's unit and in standard deviations."""
+    result = evaluation[metric]
+    facts, sample = result.gap.facts, result.did.sample
+    before = _before(sample)
+    with np.errstate(invalid="ignore"):
+        seen = np.isfinite(before)
+        n = seen.sum(axis=1)
+        means = np.where(n > 0, np.where(seen, before, 0).sum(axis=1) / np.maximum(n, 1), np.nan)
+    arms = [means[sample.pilot & (n > 0)], means[~sample.pilot & (n > 0)]]
+    gap = facts["pilots_before"] - facts["comparators_before"]
+    words = (
+        f"mean before the start: pilots {tables.number(facts['pilots_before'])}, comparators "
+        f"{tables.number(facts['comparators_before'])} {result.metric.unit}; "
+        f"difference {tables.number(gap)}"
+    )
+    if min(map(len, arms)) > 1:
+        pooled = float(np.sqrt((arms[0].var(ddof=1) + arms[1].var(ddof=1)) / 2))
+        if pooled > 0:
+            apart = (float(arms[0].mean()) - float(arms[1].mean())) / pooled
+            words += f", of authorities' means {tables.number(apart)} standard deviations"
+    return words
+
+
+def _before(sample: Sample) -> np.ndarray:
+    """Return the cells of the periods before the first start."""
+    made: np.ndarray = sample.y[:, : min(sample.starts)]
+    return made
+
+
+def icc(sample: Sample) -> float:
+    """Return the intra-cluster correlation of one metric before the start.
+
+    The share of variance that lies between authorities: one-way analysis of variance by authority
+    of the values before the first start less their period's mean, ``(B − W) / (B + (n₀ − 1) W)``
+    with mean squares B between and W within authorities and n₀ periods an authority (averaged for
+    unequal numbers). NaN with fewer than two periods before the start, or two authorities.
+
+    Parameters
+    ----------
+    sample : Sample
+        From ``design.sample(metric)``.
+
+    Returns
+    -------
+    float
+        Between −1/(n₀ − 1) and 1.
+
+    References
+    ----------
+    Donner (1986), the analysis-of-variance estimator.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> 0.3 < icc(design.sample("cpp")) < 1
+    True
+    """
+    values = _before(sample)
+    seen = np.isfinite(values)
+    values, seen = values[:, seen.any(axis=0)], seen[:, seen.any(axis=0)]
+    if values.shape[1] < 2:
+        return float("nan")
+    filled = np.where(seen, values, 0.0)
+    period = filled.sum(axis=0) / seen.sum(axis=0)
+    filled = np.where(seen, values - period, 0.0)
+    n = seen.sum(axis=1)
+    filled, seen, n = filled[n > 0], seen[n > 0], n[n > 0]
+    units, cells = len(n), int(n.sum())
+    if units < 2 or cells <= units:
+        return float("nan")
+    means = filled.sum(axis=1) / n
+    within = float((np.where(seen, filled - means[:, None], 0.0) ** 2).sum()) / (cells - units)
+    grand = float(filled.sum()) / cells
+    between = float((n * (means - grand) ** 2).sum()) / (units - 1)
+    size = (cells - float((n**2).sum()) / cells) / (units - 1)
+    total = between + (size - 1) * within
+    return (between - within) / total if total > 0 else float("nan")
+
+
+def _icc(evaluation: Evaluation, metric: str) -> str:
+    found = icc(evaluation[metric].did.sample)
+    if np.isnan(found):
+        return "not computed: fewer than two periods before the start"
+    return f"{tables.number(found)}, before the start, by authority"
+
+
+def _detectable(evaluation: Evaluation, metric: str) -> str:
+    """Give the smallest detectable effect from the noise before the start, and from all of it."""
+    result = evaluation[metric]
+    unit = result.metric.unit
+    at_end = result.findings.get("DetectableEffect")
+    check = at_end.check if at_end is not None else DetectableEffect(level=evaluation.level)
+    first = min(result.did.sample.starts)
+    after = len(result.did.sample.periods) - first
+    try:
+        early = result.did.infer(None).refit(evaluation.design.shift(-min(after, first - 1)))
+        words = f"{tables.number(early.check(check).facts['detectable'])} {unit}".strip()
+    except DidkitError as error:
+        words = f"none ({error.found})"
+    words = f"at design, from the periods before the start: {words}"
+    if at_end is None:
+        return f"{words}; at analysis: {result.refused.get('DetectableEffect', 'not asked for')}"
+    facts = at_end.facts
+    found = f"{tables.number(facts['detectable'])} {unit}".strip()
+    return (
+        f"{words}; at analysis: {found} ({facts['percent']:.0f}% of the comparators' level), with "
+        f"{facts['power']:.0%} probability"
+    )
+
+
+def _pre_trends(evaluation: Evaluation, metric: str) -> str:
+    result = evaluation[metric]
+    found = result.findings.get("PreTrends")
+    if found is None:
+        return _not_made(result, "PreTrends")
+    facts = found.facts
+    return (
+        f"joint p {_p(facts['p_value'])} of {facts['terms']:.0f} terms; largest movement "
+        f"{tables.number(facts['largest'])} {result.metric.unit}".strip()
+    )
+
+
+def _sensitivity(evaluation: Evaluation, metric: str) -> str:
+    result = evaluation[metric]
+    whole = result.did_complete
+    words = [
+        "authorities observed in every period: "
+        + (
+            _not_made(result, "DiD(cells='complete')")
+            if whole is None
+            else tables.number(float(whole.values[0]))
+        )
+    ]
+    found = result.findings.get("LeaveOneOut")
+    words.append(
+        f"leaving one out: {_not_made(result, 'LeaveOneOut')}"
+        if found is None
+        else f"leaving one out: {tables.number(found.facts['lowest'])} to "
+        f"{tables.number(found.facts['highest'])}"
+    )
+    found = result.findings.get("PlaceboStart")
+    words.append(
+        f"placebo starts: {_not_made(result, 'PlaceboStart')}"
+        if found is None
+        else f"placebo starts, the largest: {tables.number(found.facts['largest'])}"
+    )
+    found = result.findings.get("PlaceboPilots")
+    words.append(
+        f"placebo pilots: {_not_made(result, 'PlaceboPilots')}"
+        if found is None
+        else f"placebo pilots as far from zero: {found.facts['share_as_large']:.1%}"
+    )
+    record = evaluation.record
+    others = pd.DataFrame() if record is None else record.sensitivity
+    for row in others.to_dict("records"):
+        if row["metric"] == metric:
+            words.append(f"{row['name']}: {_alternative(row)}")
+    return "; ".join(words)
+
+
+def _alternative(row: Mapping[Hashable, Any]) -> str:
+    if row["refused"]:
+        return f"refused: {row['refused']}"
+    low, high = tables.number(row["conf_low"]), tables.number(row["conf_high"])
+    interval = f" ({low} to {high})" if low and high else ""
+    return f"{tables.number(row['estimate'])}{interval}"
+
+
+def _not_made(result: MetricResult, name: str) -> str:
+    return f"refused: {result.refused[name]}" if name in result.refused else "not asked for"
+
+
+def _few(evaluation: Evaluation, metric: str) -> str:
+    facts = evaluation[metric].did.glance().iloc[0]
+    words = (
+        f"{facts['clusters_pilots']} clusters of pilots, {facts['clusters_comparators']} of "
+        "comparators"
+    )
+    if np.isfinite(facts["effective_clusters"]):
+        words += f"; effective clusters {facts['effective_clusters']:.1f}"
+    least = facts.get("least_p", np.nan)
+    if np.isfinite(least):
+        words += f"; least p that can be attained {_p(float(least))}"
+    return words
+
+
+def _result(evaluation: Evaluation, metric: str) -> str:
+    record, did = evaluation.record, evaluation[metric].did
+    sure = did.attached
+    p = float(sure.p_value[0])
+    words = (
+        f"{tables.number(float(did.values[0]))} ({evaluation.level:.0%} interval "
+        f"{tables.number(float(sure.conf_low[0]))} to {tables.number(float(sure.conf_high[0]))}); "
+        + ("no p-value" if np.isnan(p) else f"p {_p(p)}")
+    )
+    if record is not None:
+        role = record.roles.get(metric, "")
+        adjusted = record.adjusted.get(metric, float("nan"))
+        if not np.isnan(adjusted):
+            words += f"; adjusted inside the {role} metrics: p {_p(adjusted)}"
+        words = f"{role}: {words}" if role else words
+    return words
+
+
+def _p(value: float) -> str:
+    text = tables.p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _deviations(evaluation: Evaluation) -> str:
+    record = evaluation.record
+    if record is None:
+        return "no plan to deviate from"
+    return "; ".join(map(str, record.deviations)) or "none"
+
+
+_BY_METRIC: dict[str, Callable[[Evaluation, str], str]] = {
+    "Units and cells": _units,
+    "Missing data": _missing,
+    "Balance before the start": _balance,
+    "Intra-cluster correlation": _icc,
+    "Smallest detectable effect": _detectable,
+    "Pre-trends": _pre_trends,
+    "Few clusters": _few,
+    "Estimate and p-value": _result,
+    "Sensitivity": _sensitivity,
+}

@@ -1,0 +1,256 @@
+"""The frames behind the pictures, read out in a sentence and laid out as tables for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from didkit.report.words import equals, signed
+from didkit.results.tables import number
+
+__all__ = ["numbers", "readable"]
+
+_BINS = 20
+_HEADS = {
+    "when": "When",
+    "pilots": "Pilots",
+    "comparators": "Comparators",
+    "gap": "Gap",
+    "period": "Period",
+    "counterfactual": "Pilots, had they moved with comparators",
+    "neighbours_of": "Neighbour of",
+    "neighbour_of": "Neighbour of",
+    "n_pilots": "Pilots with a value",
+    "n_comparators": "Comparators with a value",
+    "label": "Period, periods since start",
+    "phase": "When",
+    "estimate": "Estimate",
+    "conf_low": "Interval from",
+    "conf_high": "Interval to",
+    "band_low": "Band from",
+    "band_high": "Band to",
+    "metric": "Measure",
+    "gap_before": "Gap before",
+    "gap_after": "Gap after",
+    "percent_before": "Before, % of comparators",
+    "percent_after": "After, % of comparators",
+    "unit": "Code",
+    "name": "Authority",
+    "arm": "Arm",
+    "value": "Value",
+    "weight": "Weight",
+    "exposure": "Children",
+    "left_out": "Code",
+    "shift": "Shift",
+    "method": "Method",
+    "std_error": "Standard error",
+    "p_value": "p",
+    "refused": "Refused because",
+    "cluster": "Cluster",
+    "share": "Share of the whole",
+    "pilots_served": "Pilots served",
+    "status": "Status",
+    "as_large": "Counted in p",
+    "statistic": "Statistic",
+}
+_DROPPED = {
+    "events": ["term", "position", "n_pilots", "n_comparators"],
+    "leave_one_out": ["shown", "drawn", "y"],
+    "reuse": ["shown", "drawn", "y"],
+    "overview": ["metric"],
+    "long_differences": ["y", "weight"],
+    "forest": ["y", "drawn", "df", "inference", "recommended", "statistic"],
+}
+
+
+# -- in a sentence -------------------------------------------------------------------------------
+
+
+def numbers(kind: str, data: pd.DataFrame) -> str:
+    """Read a frame out, for those who do not see the picture; long ones by what stands out.
+
+    Parameters
+    ----------
+    kind : str
+        Which picture.
+    data : DataFrame
+        The frame behind it.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"when": ["before"], "pilots": [1.5], "comparators": [2.0]})
+    >>> numbers("gap", frame)
+    'before the start: pilots 1.50, comparators 2.00.'
+    """
+    maker = _SENTENCES.get(kind)
+    parts = [] if maker is None else [part for part in maker(data) if part]
+    return "; ".join(parts) + "." if parts else ""
+
+
+def _gap(data: pd.DataFrame) -> list[str]:
+    return [
+        f"{row['when']} the start: pilots {number(row['pilots'])}, comparators "
+        f"{number(row['comparators'])}"
+        for row in data.to_dict("records")
+    ]
+
+
+def _trends(data: pd.DataFrame) -> list[str]:
+    return [
+        f"{row['period']}: pilots {number(row['pilots'])}, comparators {number(row['comparators'])}"
+        for row in data.to_dict("records")
+    ]
+
+
+def _events(data: pd.DataFrame) -> list[str]:
+    return [f"{row['term']}: {number(row['estimate'])}" for row in data.to_dict("records")]
+
+
+def _overview(data: pd.DataFrame) -> list[str]:
+    return [
+        f"{row['label']}: gap {signed(row['gap_before'])} before, {signed(row['gap_after'])} after"
+        for row in data.to_dict("records")
+    ]
+
+
+def _long_differences(data: pd.DataFrame) -> list[str]:
+    parts = []
+    for arm, mine in data.groupby("arm", sort=False):
+        rows = mine.sort_values("value")
+        low, high = rows.iloc[0], rows.iloc[-1]
+        parts.append(
+            f"{len(rows)} {arm}{'' if len(rows) == 1 else 's'}: mean "
+            f"{signed(float(rows['value'].mean()))}, from {signed(low['value'])} ({low['name']}) "
+            f"to {signed(high['value'])} ({high['name']})"
+        )
+    return parts
+
+
+def _leave_one_out(data: pd.DataFrame) -> list[str]:
+    rows = data[data["estimate"].notna()].sort_values("estimate")
+    if rows.empty:
+        return []
+    low, high = rows.iloc[0], rows.iloc[-1]
+    return [
+        f"Lowest {signed(low['estimate'])} without {low['name']}",
+        f"highest {signed(high['estimate'])} without {high['name']}",
+    ]
+
+
+def _forest(data: pd.DataFrame) -> list[str]:
+    parts = []
+    for row in data.to_dict("records"):
+        if row["refused"]:
+            parts.append(f"{row['method']}: refused, {row['refused']}")
+            continue
+        tested = f", p {equals(row['p_value'])}" if np.isfinite(row["p_value"]) else ""
+        advised = " (recommended)" if row["recommended"] else ""
+        parts.append(
+            f"{row['method']}{advised}: {signed(row['estimate'])}, interval "
+            f"{signed(row['conf_low'])} to {signed(row['conf_high'])}{tested}"
+        )
+    return parts
+
+
+def _permutation(data: pd.DataFrame) -> list[str]:
+    return [f"{int(data['as_large'].sum()):,} of {len(data):,} draws are counted in p"]
+
+
+def _leverage(data: pd.DataFrame) -> list[str]:
+    return [f"{row['name']}: {row['share']:.1%}" for row in data.head(5).to_dict("records")]
+
+
+def _missing(data: pd.DataFrame) -> list[str]:
+    counts = data["status"].value_counts().sort_index()
+    return ["Cells shown: " + ", ".join(f"{n:,} {status}" for status, n in counts.items())]
+
+
+def _reuse(data: pd.DataFrame) -> list[str]:
+    column = "pilots_served" if "pilots_served" in data.columns else data.columns[-1]
+    counts = data[column].value_counts().sort_index(ascending=False)
+    return [f"{n} serve{'s' if n == 1 else ''} {served}" for served, n in counts.items()]
+
+
+_SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
+    "overview": _overview,
+    "gap": _gap,
+    "trends": _trends,
+    "events": _events,
+    "long_differences": _long_differences,
+    "leave_one_out": _leave_one_out,
+    "forest": _forest,
+    "permutation": _permutation,
+    "leverage": _leverage,
+    "missing": _missing,
+    "reuse": _reuse,
+}
+
+
+# -- as a table ----------------------------------------------------------------------------------
+
+
+def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the frame behind a picture as a reader wants it, and the heads of its columns.
+
+    Draws are counted in bins, cells without a value laid out by period, and units that are drawn
+    together stand together; what only the drawing needs is left out, and so is a column without
+    any value.
+    """
+    if kind == "permutation":
+        return _binned(data), {}
+    if kind == "missing":
+        return _by_period(data), _HEADS
+    if kind == "leverage":
+        return _heaviest(data), _HEADS
+    shown = data.drop(columns=[n for n in _DROPPED.get(kind, []) if n in data.columns])
+    heads = dict(_HEADS)
+    if kind == "events":
+        label = data["label"].str.replace("\n", ", ")
+        if not label.str.contains(", ").any():  # starts differ: no period of its own
+            heads["label"] = "Periods since start"
+        shown = shown.drop(columns="label")
+        shown.insert(0, "label", label)
+    if kind == "overview":
+        heads["label"] = "Measure"
+    kept = [name for name in shown.columns if shown[name].notna().any()]
+    kept = [name for name in kept if not (shown[name].astype(object) == "").all()]
+    return shown[kept], heads
+
+
+def _binned(data: pd.DataFrame) -> pd.DataFrame:
+    """Count draws in bins: a table of ten thousand rows is read by nobody."""
+    finite = data[np.isfinite(data["statistic"])]
+    values = finite["statistic"].to_numpy(dtype=float)
+    counts, edges = np.histogram(values, bins=_BINS)
+    large, _ = np.histogram(values[finite["as_large"].to_numpy(dtype=bool)], bins=edges)
+    made = pd.DataFrame(
+        {
+            "Statistic from": edges[:-1],
+            "to": edges[1:],
+            "Draws": counts.astype(int),
+            "of these counted in p": large.astype(int),
+        }
+    )
+    return made.astype(object)
+
+
+def _by_period(data: pd.DataFrame) -> pd.DataFrame:
+    """Lay out, a row a unit and a column a period, what is not observed; the rest stays blank."""
+    lacking = data[data["status"] != "observed"]
+    periods = list(dict.fromkeys(data["period"]))
+    wide = lacking.pivot(index=["unit", "name"], columns="period", values="status")
+    units = pd.MultiIndex.from_frame(lacking[["unit", "name"]].drop_duplicates())
+    laid = wide.reindex(index=units, columns=periods).astype(object)  # a full period is all NaN
+    return laid.fillna("").reset_index()
+
+
+def _heaviest(data: pd.DataFrame) -> pd.DataFrame:
+    """Keep the units that are drawn one by one, and the mean of the others."""
+    rest = data[~data["shown"].astype(bool)]
+    shown = data[data["shown"].astype(bool)][["name", "arm", "share"]]
+    if rest.empty:
+        return shown
+    others = {"name": f"{len(rest)} others, mean", "arm": "", "share": float(rest["share"].mean())}
+    return pd.concat([shown, pd.DataFrame([others])], ignore_index=True)

@@ -1,0 +1,86 @@
+"""The record of a planned run: what was planned, whether it was frozen, what differed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from didkit.report.plan import Plan
+
+__all__ = ["Deviation", "PlanRecord", "Role"]
+
+Role = Literal["primary", "secondary"]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One thing that is not as it was planned.
+
+    Parameters
+    ----------
+    what : str
+        Which part of the plan, its data or its run.
+    planned, found : str
+        As planned (or frozen), and as it was found.
+
+    Examples
+    --------
+    >>> str(Deviation("window.last", "2020", "2019"))
+    'window.last: planned 2020, found 2019'
+    """
+
+    what: str
+    planned: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: planned {self.planned}, found {self.found}"
+
+
+@dataclass(frozen=True, eq=False)
+class PlanRecord:
+    """What an evaluation that was run from a plan remembers of it.
+
+    Parameters
+    ----------
+    plan : Plan
+        As it was run.
+    frozen : bool
+        Whether a frozen plan lay beside it.
+    frozen_on : str
+        When it was frozen (UTC), empty if it was not.
+    digest : str
+        SHA-256 of the content of the plan that was run.
+    deviations : tuple of Deviation
+        Everything that was not as planned, the plan's own changes first.
+    roles : mapping of str to {"primary", "secondary"}
+        By metric.
+    smallest_effect : mapping of str to float
+        Smallest effect of interest, in the metric's unit, where the plan names one.
+    multiplicity : {"none", "holm", "benjamini-hochberg"}
+        How p-values are adjusted, inside the primary family and inside the secondary one.
+    adjusted : mapping of str to float
+        Adjusted p-values by metric; empty where the method is "none", NaN where there is no p.
+    notes : tuple of str
+        What a reader of the adjusted p-values must know.
+    sensitivity : DataFrame
+        One row an alternative of the plan and metric: ``name, metric, estimate, conf_low,
+        conf_high, p_value, n_pilots, n_comparators, refused`` (the metric's unit; why there is
+        none).
+    """
+
+    plan: Plan
+    frozen: bool
+    frozen_on: str
+    digest: str
+    deviations: tuple[Deviation, ...]
+    roles: Mapping[str, Role]
+    smallest_effect: Mapping[str, float] = field(default_factory=dict)
+    multiplicity: str = "none"
+    adjusted: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
