@@ -86,6 +86,7 @@ def test_core_dependencies_have_lower_bounds(project: dict[str, Any]) -> None:
         "matplotlib",
         "numpy",
         "pandas",
+        "pillow",
         "scipy",
         "statsmodels",
         "tqdm",
