@@ -177,7 +177,7 @@ def _demo(given: argparse.Namespace) -> int:
     with _staged(folder) as hidden:  # before a minute's work, not after
         packaged = load_evaluation(seed=given.seed)
         _say(textwrap.fill(packaged.description, _WIDTH))
-        _say("Evaluating; this takes some seconds.")
+        _say("Evaluating; this may take a minute.")
         evaluation = evaluate(
             packaged.design, truth=packaged.truth, description=packaged.description
         )
@@ -189,6 +189,7 @@ def _demo(given: argparse.Namespace) -> int:
         _say(textwrap.fill(paragraph, _WIDTH) + "\n")
     for name in written:
         _say(f"wrote {folder / name}")
+    _say(f"\nOpen {folder / 'report.html'} in a browser.")
     return 0
 
 
@@ -228,7 +229,7 @@ def _evaluate(given: argparse.Namespace) -> int:
         with _staged(folder) as hidden:
             if given.strict:
                 _refuse_deviations(plan.deviations())  # before a minute's work, not after
-            _say(f"Evaluating {plan.source.name}; this takes some seconds.")
+            _say(f"Evaluating {plan.source.name}; this may take a minute.")
             evaluation = evaluate(plan)
             record = evaluation.record
             if given.strict and record is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
@@ -47,7 +48,12 @@ _OF_METRIC: dict[str, Callable[..., Axes]] = {"missing": missing, "trends": tren
 
 
 def draw(
-    result: Any, ax: Axes | None = None, *, kind: str | None = None, metric: str | None = None
+    result: Any,
+    ax: Axes | None = None,
+    *,
+    kind: str | None = None,
+    metric: str | None = None,
+    table: pd.DataFrame | None = None,
 ) -> Axes:
     """Draw the picture that suits a result, or another one of it.
 
@@ -65,6 +71,8 @@ def draw(
         need `metric`. Findings and evaluations have one.
     metric : str, optional
         For "missing" and "trends" of a design, and only there.
+    table : DataFrame, optional
+        For "forest", and only there: ``estimate.inference_table(…)``, where it exists already.
 
     Returns
     -------
@@ -88,6 +96,15 @@ def draw(
     chosen = usual if kind is None else kind
     if chosen not in kinds:
         raise _no_such_kind(result, kind, list(kinds))
+    if table is not None:
+        if chosen != "forest":
+            raise DidkitError(
+                needed="a table with kind='forest' only",
+                found=f"kind={chosen!r}",
+                where="plot(table=)",
+                todo="leave table= out",
+            )
+        return forest(result, table, ax=ax)
     of_metric = isinstance(result, Design) and chosen in _OF_METRIC
     if of_metric == (metric is None):
         raise DidkitError(

@@ -27,7 +27,8 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     estimate : Estimate
         Of one term, or of which ``estimate.main_term`` is asked.
     table : DataFrame, optional
-        Of ``estimate.inference_table(…)``, which is made where none is given.
+        Of ``estimate.inference_table(…)``, which is made, at the level of the estimate's own
+        inference, where none is given.
     ax : Axes, optional
         Where to draw; by default a new figure, as tall as its rows need.
 
@@ -51,7 +52,7 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     >>> forest(did, table).data["drawn"].tolist()
     [True, True]
     """
-    given = estimate.inference_table() if table is None else table
+    given = _own_table(estimate) if table is None else table
     lacking = [name for name in _COLUMNS if name not in given.columns]
     if lacking or given.empty:
         raise EstimationError(
@@ -90,6 +91,11 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
         tick.set_color(GREY if not row.drawn else PILOT if row.recommended else INK)
         tick.set_fontweight("bold" if row.recommended else "normal")
     return ax
+
+
+def _own_table(estimate: Estimate) -> pd.DataFrame:
+    sure = estimate.uncertainty
+    return estimate.inference_table(level=0.95 if sure is None else sure.level)
 
 
 def _limits(data: pd.DataFrame) -> tuple[float, float]:

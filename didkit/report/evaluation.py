@@ -50,6 +50,8 @@ class MetricResult:
         By the name of the check.
     refused : mapping of str to str
         What could not be made, and why.
+    methods : DataFrame
+        ``did.inference_table(…)`` at the report's level: other ways to say how sure.
     """
 
     gap: Estimate
@@ -59,6 +61,7 @@ class MetricResult:
     events: Estimate | None
     findings: Mapping[str, Finding]
     refused: Mapping[str, str]
+    methods: pd.DataFrame
 
     @property
     def metric(self) -> Metric:

@@ -13,6 +13,7 @@ from didkit.report.words import (
     equals,
     findable,
     gap_before_and_after,
+    methods_in_words,
     moved_before,
     out_of_reach,
     share_in_words,
@@ -158,8 +159,8 @@ def _mind(evaluation: Evaluation, metric: str) -> str:
     if moved:
         said.append(f"{moved}: the change rests on an assumption that these data speak against.")
     cells = cells_in_words(result, evaluation.level)
-    if cells:
-        said.append(cells)
+    methods = methods_in_words(result, evaluation.level)
+    said += [one for one in (cells, methods) if one]
     left = result.findings.get("LeaveOneOut")
     if left is not None:
         low, high = left.facts["lowest"], left.facts["highest"]

@@ -142,7 +142,7 @@ def _makers(result: MetricResult) -> dict[str, Callable[[], Any]]:
     left: Finding | None = result.findings.get("LeaveOneOut")
     if left is not None:
         makers["leave_one_out"] = left.plot
-    makers["forest"] = lambda: did.plot(kind="forest")
+    makers["forest"] = lambda: hooks.draw(did, kind="forest", table=result.methods)
     sure = did.uncertainty
     if sure is not None and sure.null is not None:
         makers["permutation"] = lambda: did.plot(kind="permutation")

@@ -342,6 +342,7 @@ def _evaluate_one(
         events=events,
         findings=findings,
         refused=refused,
+        methods=did.inference_table(level=level),
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "equals",
     "findable",
     "gap_before_and_after",
+    "methods_in_words",
     "moved_before",
     "out_of_reach",
     "sentences",
@@ -122,6 +123,7 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
         "What could have been found": [_detectable(result)],
         "What would change our mind": [
             cells_in_words(result, level),
+            methods_in_words(result, level),
             _left_out(result),
             _placebos(result),
             _pre_trends(result, level),
@@ -307,7 +309,7 @@ def _counted(evaluation: Evaluation, metric: str) -> str:
     label = _inside(evaluation[metric].metric.label)
     more = f"more {label}" if kind == "count" else f"a higher rate of {label}"
     if kind not in ("count", "rate"):
-        more = f"a higher {label}"
+        more = f"a higher value of {label}"
     first, last = evaluation.between
     named = "comparator" if len(others) == 1 else "comparators"
     rose = f"{int(others.sum())} of {len(others)} {named}"
@@ -346,6 +348,27 @@ def cells_in_words(result: MetricResult, level: float) -> str:
         f"{'comparator' if m == 1 else 'comparators'} observed in every period the change is "
         f"{signed(float(theirs['estimate']))}{says}: "
         f"{why} hangs on which cells are used."
+    )
+
+
+def methods_in_words(result: MetricResult, level: float) -> str:
+    """Say that methods of inference stand on both sides of the level, where they do.
+
+    CR0 and CR1 have no voice: with few pilots they reject a true null too often.
+    """
+    table = result.methods
+    loud = table["method"].str.startswith(("CR0", "CR1"))
+    heard = table[np.isfinite(table["p_value"].astype(float)) & ~loud].sort_values("p_value")
+    alpha = round(1 - level, 12)
+    if heard.empty or not heard["p_value"].iloc[0] <= alpha < heard["p_value"].iloc[-1]:
+        return ""
+    ends = [
+        f"{equals(float(row['p_value']))} by {str(row['method']).partition(', ')[0]}"
+        for row in (heard.iloc[0], heard.iloc[-1])
+    ]
+    return (
+        f"p {ends[0]}, but {ends[1]}: which side of {tables.p_value(alpha)} it falls on hangs on "
+        "the method."
     )
 
 

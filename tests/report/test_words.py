@@ -10,6 +10,7 @@ from report.places import make_design
 
 import didkit as dk
 from didkit.report import Evaluation, evaluate
+from didkit.report.first_page import first_page
 from didkit.report.words import compared, short, truths
 
 FORBIDDEN = ("no effect", "significant", "passed", "proves", "impact")
@@ -159,3 +160,36 @@ def test_misses_of_known_truths_are_counted() -> None:
     assert said in made.to_html()
     alone = evaluate(design, ["m"], truth={"m": 0.0}, inference=dk.ClusterRobust())
     assert truths(alone) == ""
+
+
+def test_methods_on_both_sides_of_the_level_are_told() -> None:
+    """Pilots that vary less than comparators: t says one thing, the estimate's rank another."""
+    rng = np.random.default_rng(3)
+    y = np.zeros((30, 4))
+    y[:, 2:] = rng.normal(scale=10, size=(30, 1))
+    y[8:, 2:] -= y[8:, 2:].mean()
+    y[:8, 2:] = 5 + rng.normal(scale=0.5, size=(8, 1))
+    y += 100 + 0.01 * rng.normal(size=y.shape)
+    made = evaluate(design_of(y, dict.fromkeys(range(8), 2)), ["m"])
+    table = made["m"].methods.set_index("inference")["p_value"]
+    t = table["Permutation(statistic='t', draws=9999, seed=0)"]
+    beta = table["Permutation(statistic='beta', draws=9999, seed=0)"]
+    assert t < 0.05 < beta
+    number = dk.results.tables.p_value
+    said = f"but = {number(beta)} by permutation of the estimate: which side of .050"
+    assert said in made.in_words()
+    assert said in dict(first_page(made)[-1].lines)["m"]
+
+
+def test_methods_that_agree_are_not_told(evaluation: Evaluation) -> None:
+    assert "hangs on the method" not in evaluation.in_words()
+
+
+def test_the_methods_stand_at_the_level_of_the_report(design: dk.Design) -> None:
+    made = evaluate(design, ["cla"], level=0.8)
+    row = made["cla"].methods.iloc[0]
+    assert row["recommended"]
+    own = made["cla"].did.tidy().iloc[0]
+    assert (row["conf_low"], row["conf_high"]) == (own["conf_low"], own["conf_high"])
+    drawn = made["cla"].did.plot(kind="forest").data.iloc[0]
+    assert (drawn["conf_low"], drawn["conf_high"]) == (own["conf_low"], own["conf_high"])
