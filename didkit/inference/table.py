@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from didkit.errors import EstimationError, InferenceError
+from didkit.errors import InferenceError
 from didkit.inference.cluster import ClusterRobust
 from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
@@ -64,15 +64,7 @@ def inference_table(
     >>> table["refused"].tolist()
     ['', '']
     """
-    names = list(estimate.terms["term"])
-    chosen = estimate.main_term if term is None else term
-    if chosen not in names:
-        raise EstimationError(
-            needed="a term of this estimate",
-            found=repr(term),
-            where="inference_table",
-            todo="choose one of: " + ", ".join(names),
-        )
+    m = estimate.place_of(term, where="inference_table")
     for one in methods if methods is not None else ():
         given: object = one
         if isinstance(given, type) or not isinstance(given, Inference):
@@ -86,7 +78,7 @@ def inference_table(
     wanted = list(methods) if methods is not None else [primary, *_usual(estimate)]
     rows = []
     for one in dict.fromkeys(wanted):
-        row = _row(estimate, one, names.index(chosen), level)
+        row = _row(estimate, one, m, level)
         rows.append(row | {"recommended": one == primary, "inference": repr(one)})
     columns = ["method", "estimate", *_NUMBERS, "recommended", "refused", "inference"]
     return pd.DataFrame(rows, columns=columns)

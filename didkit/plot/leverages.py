@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from didkit.errors import EstimationError, InferenceError
+from didkit.errors import InferenceError
 from didkit.linear import effective_clusters, partial_leverage
 from didkit.plot.style import (
     COMPARATOR,
@@ -63,15 +63,7 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
     >>> round(float(data["share"].sum()), 10), data["arm"].iloc[0]
     (1.0, 'pilot')
     """
-    names = list(estimate.terms["term"])
-    name = estimate.main_term if term is None else term
-    if name not in names:
-        raise EstimationError(
-            needed="a term of this estimate",
-            found=repr(term),
-            where="the picture of leverage",
-            todo="choose one of: " + ", ".join(names),
-        )
+    m = estimate.place_of(term, where="the picture of leverage")
     if estimate.normal is None or estimate.contrast is None:
         raise InferenceError(
             needed="an estimate with cross-products by cluster",
@@ -80,7 +72,6 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
             where="the picture of leverage",
             todo="use an estimate against one pool; LeaveOneOut() shows who moves any estimate",
         )
-    m = names.index(name)
     share = partial_leverage(estimate.normal, estimate.contrast)[:, m]
     effective = float(effective_clusters(estimate.normal, estimate.contrast)[m])
     data = _frame(estimate, share)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from didkit.errors import EstimationError, InferenceError
+from didkit.errors import InferenceError
 from didkit.inference import Permutation
 from didkit.inference.invert import TIES
 from didkit.plot.style import (
@@ -110,16 +110,8 @@ def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = N
 
 def _permuted(estimate: Estimate, term: str | None) -> tuple[Uncertainty, int]:
     """Return the permutation and the place of the term; refuse what has none."""
-    names = list(estimate.terms["term"])
-    name = estimate.main_term if term is None else term
-    if name not in names:
-        raise EstimationError(
-            needed="a term of this estimate",
-            found=repr(term),
-            where="the picture of a permutation",
-            todo="choose one of: " + ", ".join(names),
-        )
-    sure, m = estimate.uncertainty, names.index(name)
+    m = estimate.place_of(term, where="the picture of a permutation")
+    sure = estimate.uncertainty
     if sure is None or sure.null is None or not isinstance(sure.inference, Permutation):
         raise InferenceError(
             needed="an estimate with a permutation attached",
@@ -130,7 +122,7 @@ def _permuted(estimate: Estimate, term: str | None) -> tuple[Uncertainty, int]:
     if not np.isfinite(sure.statistic[m]) or not np.isfinite(sure.p_value[m]):
         raise InferenceError(
             needed="a term with a permutation test",
-            found=f"{name!r} without one",
+            found=f"{estimate.terms['term'].iloc[m]!r} without one",
             where="the picture of a permutation",
             todo="see the notes of the estimate, or choose another term",
         )

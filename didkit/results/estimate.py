@@ -176,12 +176,8 @@ class Estimate:
         table = self.tidy()
         found = table[table["term"] == term]
         if found.empty:
-            raise EstimationError(
-                needed="a term of this estimate",
-                found=repr(term),
-                where=f"{type(self.estimator).__name__} of {self.metric.name!r}",
-                todo="choose one of: " + ", ".join(table["term"]),
-            )
+            where = f"{type(self.estimator).__name__} of {self.metric.name!r}"
+            raise _no_such_term(term, list(table["term"]), where)
         return found.iloc[0]
 
     def tidy(self) -> pd.DataFrame:
@@ -299,15 +295,7 @@ class Estimate:
                 where="long_differences",
                 todo="use DiD or Gap against one pool",
             )
-        names = list(self.terms["term"])
-        if term is not None and term not in names:
-            raise EstimationError(
-                needed="a term of this estimate",
-                found=repr(term),
-                where="long_differences",
-                todo="choose one of: " + ", ".join(names),
-            )
-        m = 0 if term is None else names.index(term)
+        m = 0 if term is None else self.place_of(term, where="long_differences")
         value = self.contributions[:, m]
         used = np.isfinite(value)
         pilot = self.sample.pilot
@@ -332,6 +320,20 @@ class Estimate:
             return "change"
         after = self.terms[self.terms["phase"] == "after"]
         return str(after["term"].iloc[0]) if len(after) else str(names[0])
+
+    def place_of(self, term: str | None, *, where: str) -> int:
+        """Return the place of a term among the terms; of `main_term` where none is named.
+
+        Raises
+        ------
+        EstimationError
+            If there is no such term.
+        """
+        names = list(self.terms["term"])
+        name = self.main_term if term is None else term
+        if name not in names:
+            raise _no_such_term(name, names, where)
+        return names.index(name)
 
     # -- asked again ---------------------------------------------------------------------------
 
@@ -509,6 +511,15 @@ class Estimate:
             paragraph(facts),
             items(tuple(dict.fromkeys(notes)), most=_NOTED),
         )
+
+
+def _no_such_term(term: object, names: list[str], where: str) -> EstimationError:
+    return EstimationError(
+        needed="a term of this estimate",
+        found=repr(term),
+        where=where,
+        todo="choose one of: " + ", ".join(names),
+    )
 
 
 def _not_an_object(given: object, where: str, example: str) -> InferenceError:
