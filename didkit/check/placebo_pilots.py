@@ -10,7 +10,7 @@ import scipy
 
 from didkit.check.terms import main_term
 from didkit.design import Rollout
-from didkit.errors import DesignError, InferenceError
+from didkit.errors import DesignError, InferenceError, is_whole
 from didkit.inference.assignments import assignments
 from didkit.panel import Period
 from didkit.results import Estimate, Finding, tables
@@ -59,6 +59,13 @@ class PlaceboPilots:
                 found=repr(self.draws),
                 where="PlaceboPilots(draws=)",
                 todo="999 is usual",
+            )
+        if not is_whole(self.seed) or self.seed < 0:
+            raise InferenceError(
+                needed="a whole number of zero or more as seed",
+                found=repr(self.seed),
+                where="PlaceboPilots(seed=)",
+                todo="0 is usual",
             )
 
     def run(self, estimate: Estimate) -> Finding:

@@ -33,9 +33,9 @@ def inference_table(
     estimate : Estimate
         Of any estimator.
     methods : sequence of Inference, optional
-        By default the one that the design recommends, then permutation of t, CR2, CR3,
-        permutation of the estimate and CR1 (conventional, for comparison); the jackknife where
-        there are no cross-products.
+        By default the one that the estimate has, the one that the design recommends, then
+        permutation of t, CR2, CR3, permutation of the estimate and CR1 (conventional, for
+        comparison); the jackknife where there are no cross-products.
     term : str, optional
         By default ``estimate.main_term``.
     level : float, default 0.95
@@ -45,7 +45,8 @@ def inference_table(
     -------
     DataFrame
         One row a method: ``method, estimate, std_error, statistic, p_value, conf_low, conf_high,
-        df`` (estimate and error in the metric's unit), ``recommended`` (True in one row at most),
+        df`` (estimate and error in the metric's unit), ``level``, ``used`` and ``recommended``
+        (True in one row at most: the method that the estimate has; that the design recommends),
         ``refused`` (why there is no number; empty where there is one), ``inference``.
 
     Raises
@@ -65,6 +66,13 @@ def inference_table(
     ['', '']
     """
     m = estimate.place_of(term, where="inference_table")
+    if methods is not None and not isinstance(methods, Sequence):
+        raise InferenceError(
+            needed="a list of inferences such as [ClusterRobust('CR2')]",
+            found=f"a {type(methods).__name__}",
+            where="inference_table(methods=)",
+            todo="put it into a list",
+        )
     for one in methods if methods is not None else ():
         given: object = one
         if isinstance(given, type) or not isinstance(given, Inference):
@@ -75,13 +83,16 @@ def inference_table(
                 todo="give objects, in a list",
             )
     primary = recommend(estimate).inference
-    wanted = list(methods) if methods is not None else [primary, *_usual(estimate)]
+    held = estimate.uncertainty
+    used = [] if held is None else [held.inference]
+    wanted = list(methods) if methods is not None else [*used, primary, *_usual(estimate)]
     rows = []
     for one in dict.fromkeys(wanted):
         row = _row(estimate, one, m, level)
-        rows.append(row | {"recommended": one == primary, "inference": repr(one)})
-    columns = ["method", "estimate", *_NUMBERS, "recommended", "refused", "inference"]
-    return pd.DataFrame(rows, columns=columns)
+        marks = {"used": one in used, "recommended": one == primary}
+        rows.append(row | marks | {"level": level, "inference": repr(one)})
+    marked = ["level", "used", "recommended", "refused", "inference"]
+    return pd.DataFrame(rows, columns=["method", "estimate", *_NUMBERS, *marked])
 
 
 def _usual(estimate: Estimate) -> list[Inference]:
@@ -94,8 +105,10 @@ def _usual(estimate: Estimate) -> list[Inference]:
 def _row(estimate: Estimate, inference: Inference, m: int, level: float) -> dict[str, object]:
     value = float(estimate.values[m])
     empty = dict.fromkeys(_NUMBERS, np.nan)
+    held = estimate.uncertainty
     try:
-        sure = estimate.infer(inference, level=level).attached
+        again = held is None or held.inference != inference or held.level != level
+        sure = estimate.infer(inference, level=level).attached if again else estimate.attached
     except InferenceError as error:
         if error.where == "infer(level=)":
             raise

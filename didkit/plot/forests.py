@@ -35,8 +35,9 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     Returns
     -------
     Axes
-        ``ax.data``: the table, in its order from top to bottom, with ``y`` and ``drawn`` (False
-        for a refused method). An interval without a limit runs to the edge and ends in an arrow.
+        ``ax.data``: the table, in its order from top to bottom, with ``y``, ``drawn`` (False for
+        a refused method) and ``main`` (the method that the estimate has, or the recommended one).
+        An interval without a limit runs to the edge and ends in an arrow.
 
     Raises
     ------
@@ -63,6 +64,11 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
         )
     data = given.reset_index(drop=True).copy()
     data["refused"] = data["refused"].fillna("").astype(str)
+    if "used" not in data.columns:
+        data["used"] = False
+    # the method that the estimate has stands out; without one, the recommended one
+    used = data["used"].astype(bool)
+    data["main"] = used if used.any() else data["recommended"].astype(bool)
     data["drawn"] = (data["refused"] == "") & np.isfinite(data["estimate"].astype(float))
     ax = canvas(ax, height=1.9 + 0.6 * len(data))
     data["y"] = np.arange(len(data))[::-1].astype(float)
@@ -70,7 +76,7 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     ax.set_xlim(low, high)
     ax.set_ylim(-0.65, len(data) - 0.25)
     ax.axvline(0, color=GREY, linewidth=0.9, zorder=1)
-    labels = [_label(row.method, bool(row.recommended)) for row in rows(data)]
+    labels = [_label(row) for row in rows(data)]
     ax.set_yticks(data["y"], labels)
     across = max(16, int((points(ax)[0] - 30) / (SMALL * 0.54)))
     for row in rows(data):
@@ -85,11 +91,13 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
         textcoords="offset points", va="center", fontsize=SMALL, color=GREY, style="italic",
         annotation_clip=False,
     )  # fmt: skip
-    ax.set_xlabel(f"Estimate and interval, {estimate.metric.unit or 'units of the metric'}")
+    levels = sorted(set(data["level"])) if "level" in data.columns else []
+    which = f"{levels[0] * 100:g}% interval" if len(levels) == 1 else "interval"
+    ax.set_xlabel(f"Estimate and {which}, {estimate.metric.unit or 'units of the metric'}")
     finish(ax, _title(estimate, data), data, foot=_foot(data))
     for tick, row in zip(ax.get_yticklabels(), rows(data), strict=True):
-        tick.set_color(GREY if not row.drawn else PILOT if row.recommended else INK)
-        tick.set_fontweight("bold" if row.recommended else "normal")
+        tick.set_color(GREY if not row.drawn else PILOT if row.main else INK)
+        tick.set_fontweight("bold" if row.main else "normal")
     return ax
 
 
@@ -107,17 +115,19 @@ def _limits(data: pd.DataFrame) -> tuple[float, float]:
     return float(ends.min()) - pad, float(ends.max()) + pad
 
 
-def _label(method: str, recommended: bool) -> str:
-    """Name a method without its recipe, and say if it is the recommended one."""
-    name = "\n".join(textwrap.wrap(str(method).partition(", ")[0], 22))
-    return f"{name}\n(recommended)" if recommended else name
+def _label(row: SimpleNamespace) -> str:
+    """Name a method without its recipe, and say if it is the recommended one, or that used."""
+    name = "\n".join(textwrap.wrap(str(row.method).partition(", ")[0], 22))
+    if row.recommended:
+        return f"{name}\n(recommended)"
+    return f"{name}\n(used)" if row.used else name
 
 
 def _row(ax: Axes, row: SimpleNamespace, limits: tuple[float, float]) -> None:
     """Draw the dot, the interval with arrows where it has no limit, and p."""
     y, value = float(row.y), float(row.estimate)
     ends = float(row.conf_low), float(row.conf_high)
-    colour = PILOT if row.recommended else INK
+    colour = PILOT if row.main else INK
     if not np.isnan(ends).any():
         inner = [max(ends[0], limits[0]), min(ends[1], limits[1])]
         ax.plot(inner, [y, y], color=colour, linewidth=2.4, zorder=2, solid_capstyle="butt")
@@ -135,7 +145,7 @@ def _row(ax: Axes, row: SimpleNamespace, limits: tuple[float, float]) -> None:
         va="center",
         fontsize=TEXT,
         color=colour if np.isfinite(p) else GREY,
-        weight="bold" if row.recommended else "normal",
+        weight="bold" if row.main else "normal",
         annotation_clip=False,
     )
 
@@ -172,7 +182,7 @@ def _title(estimate: Estimate, data: pd.DataFrame) -> str:
     """Say what the recommended method gives, and how far p runs over the others."""
     label = inside(estimate.metric.label)
     drawn = data[data["drawn"]]
-    best = drawn[drawn["recommended"].astype(bool)]
+    best = drawn[drawn["main"]]
     p = drawn["p_value"].astype(float)
     p = p[np.isfinite(p)]
     if p.empty:
@@ -183,8 +193,9 @@ def _title(estimate: Estimate, data: pd.DataFrame) -> str:
     )  # fmt: skip
     if len(best):
         row = best.iloc[0]
+        which = "recommended one" if row["recommended"] else "one used"
         said += (
-            f"; the recommended one says {signed(float(row['estimate']))} "
+            f"; the {which} says {signed(float(row['estimate']))} "
             f"({signed(float(row['conf_low']))} to {signed(float(row['conf_high']))})"
         )
     refused = int((data["refused"] != "").sum())

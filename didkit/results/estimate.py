@@ -410,8 +410,9 @@ class Estimate:
         -------
         DataFrame
             One row a method: ``method, estimate, std_error, statistic, p_value, conf_low,
-            conf_high, df, recommended, refused, inference``; `refused` says why there is no
-            number, and is empty where there is one.
+            conf_high, df, level, used, recommended, refused, inference``; `used` marks the method
+            that the estimate has; `refused` says why there is no number, and is empty where there
+            is one.
 
         Raises
         ------

@@ -132,3 +132,22 @@ def test_when_all_refuse_nothing_is_claimed(estimate: dk.Estimate) -> None:
     ax = plot.forest(estimate, table().assign(refused="no"))
     assert not dots(ax)
     assert title(ax) == "None of 4 methods gives a p for m"
+
+
+def test_the_method_in_use_stands_out_where_another_is_recommended(estimate: dk.Estimate) -> None:
+    chosen = estimate.infer(dk.ClusterRobust("CR0"), level=0.5)
+    ax = plot.forest(chosen)
+    data = ax.data
+    assert data["method"].iloc[0].startswith("CR0")
+    assert data["main"].tolist() == [True] + [False] * (len(data) - 1)
+    assert data["recommended"].sum() == 1
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert labels[0] == "CR0\n(used)"
+    assert sum("(recommended)" in label for label in labels) == 1
+    own = chosen.tidy().iloc[0]
+    assert (data["conf_low"].iloc[0], data["conf_high"].iloc[0]) == (
+        own["conf_low"],
+        own["conf_high"],
+    )
+    assert "the one used says" in title(ax)
+    assert "50% interval" in ax.get_xlabel()
