@@ -21,10 +21,9 @@
 #
 # **CSV → panel → design → answer → checks → report.**
 #
-# Run it from top to bottom. Then change the file names to your own and run it again.
+# Run it from top to bottom. Then put your own files in and run it again; the end says how.
 
 # %%
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -32,10 +31,11 @@ import pandas as pd
 
 import didkit as dk
 
-# Everything is written here, and the folder goes when the notebook is closed. To keep your
-# report, put a folder of your own instead, one that exists: folder = Path("my-evaluation")
-temporary = tempfile.TemporaryDirectory()
-folder = Path(temporary.name)
+# The report goes here: a folder beside this notebook, made now if it is not there yet. The
+# made-up files go into a folder inside it, so that they never overwrite yours.
+folder = Path("my-evaluation")
+sent = folder / "made-up"
+sent.mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]
 # ## 0. The spreadsheet
@@ -68,7 +68,7 @@ def as_a_sheet(measure: str, metric: str) -> pd.DataFrame:
 
 sheets = [as_a_sheet(measure, metric) for measure, metric in MEASURES.items()]
 footnote = pd.DataFrame({"LA code": ["c = hidden, 1 to 5 children; z = does not apply"]})
-pd.concat([*sheets, footnote]).to_csv(folder / "our_numbers.csv", index=False)
+pd.concat([*sheets, footnote]).to_csv(sent / "our_numbers.csv", index=False)
 
 rollout = made_up.design.rollout
 pd.DataFrame(
@@ -77,11 +77,11 @@ pd.DataFrame(
         "start": [rollout.starts[unit] for unit in rollout.pilots],
         "left": [rollout.stops.get(unit, "") for unit in rollout.pilots],
     }
-).to_csv(folder / "pilots.csv", index=False)
+).to_csv(sent / "pilots.csv", index=False)
 
 made_up.neighbours.table.rename(columns={"unit": "la_code", "neighbour": "sn_code"})[
     ["la_code", "rank", "sn_code", "closeness"]
-].to_csv(folder / "neighbours.csv", index=False)
+].to_csv(sent / "neighbours.csv", index=False)
 
 # %% [markdown]
 # ## 1. Read the file, as text
@@ -90,7 +90,7 @@ made_up.neighbours.table.rename(columns={"unit": "la_code", "neighbour": "sn_cod
 # columns, a `c` here and there, an empty cell, and a footnote in the last line.
 
 # %%
-sheet = pd.read_csv(folder / "our_numbers.csv", dtype=str)
+sheet = pd.read_csv(sent / "our_numbers.csv", dtype=str)
 sheet.tail(4)
 
 # %% [markdown]
@@ -134,7 +134,8 @@ except dk.PanelError as error:
 # symbols mean; nobody else can.
 #
 # If a number is written in a way that `to_numeric` does not read (`1,234`), its status says
-# "observed" and its value is empty: didkit refuses that too, and nothing is lost in silence.
+# "observed" and its value is empty: didkit refuses that too, and names the authority and the year.
+# Nothing is lost in silence.
 
 # %%
 long["value"] = pd.to_numeric(long["as typed"], errors="coerce")
@@ -182,8 +183,8 @@ gaps.drop(columns=["lower", "upper"]).head(8)
 # authority.
 
 # %%
-pilots = pd.read_csv(folder / "pilots.csv", dtype=str)
-neighbours = dk.read_neighbours(folder / "neighbours.csv")
+pilots = pd.read_csv(sent / "pilots.csv", dtype=str)
+neighbours = dk.read_neighbours(sent / "neighbours.csv")
 
 gone = gaps.loc[gaps["status"] == "not applicable", "unit"].unique()
 design = dk.Design(
@@ -316,11 +317,14 @@ print(
 #
 # ## And now your own
 #
+# * Put your own files into the folder `my-evaluation`, and read them with `folder /` in place of
+#   `sent /`. The report is there already.
 # * Your file instead of `our_numbers.csv`; your symbols in the line with `"suppressed"`. A file
 #   that has one row for each authority and year already needs no `melt`: leave `layout` out and
 #   name the columns, `metrics={"your column": "cpp"}`.
 # * Published tables of the Department for Education need none of section 2: `dk.read_dfe(folder)`
 #   knows their symbols.
+# * A row for England or for a region is no authority: didkit refuses it, so take it out first.
 # * Codes that are not the three-digit ones, such as E06000023: `identity="any"`, in pilots too.
 # * A measure that didkit has no name for: `dk.Metric(name="exclusions", label="Exclusions",
 #   kind="rate", unit="per 1,000 pupils")` in place of `"cpp"`.

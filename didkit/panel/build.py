@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,6 +20,7 @@ __all__ = ["Built", "cells_from_long", "cells_from_wide"]
 _SYMBOLS = {"c", "x", "z", "u", "k", "low", ":", "~", "..", ".", "-", "*", "#value!", "a", "p"}
 MetricsArgument = Sequence[str] | Mapping[str, Metric | str] | str
 ColumnsArgument = Mapping[str, str] | str | None
+Place = Callable[[int], str]  # the unit and period of a row, in words
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def _is_year(name: object) -> bool:
     return True
 
 
-def numbers(column: pd.Series, *, where: str) -> Floats:
-    """Return a column as floats, or refuse text and suppression symbols by name.
+def numbers(column: pd.Series, *, at: Place, where: str) -> Floats:
+    """Return a column as floats, or refuse text and suppression symbols by name and cell.
 
     Raises
     ------
@@ -100,9 +101,9 @@ def numbers(column: pd.Series, *, where: str) -> Floats:
         else:
             try:  # numbers written as text stand beside the ones that are not
                 float(str(raw).strip())
-                as_text.append(str(raw))
+                as_text.append(f"{at(i)}: {raw!s}")
             except ValueError:
-                bad.append(f"{raw!s} in row {i}")
+                bad.append(f"{at(i)}: {raw!s}")
     if not bad and as_text:
         bad = as_text
     if bad:
@@ -230,7 +231,7 @@ def _by_metric(argument: ColumnsArgument, what: str, metrics: Sequence[str]) -> 
     return dict(argument)
 
 
-def _status(column: pd.Series, value: Floats) -> np.ndarray:
+def _status(column: pd.Series, value: Floats, *, at: Place, where: str) -> np.ndarray:
     """Return status codes from labels, refusing labels that contradict the value."""
     codes = np.empty(len(column), dtype=np.int8)
     wrong: list[str] = []
@@ -248,14 +249,27 @@ def _status(column: pd.Series, value: Floats) -> np.ndarray:
         )
     valued = (Status.OBSERVED, Status.ROUNDED, Status.LOW_RELIABILITY)
     against = np.isin(codes, valued) & ~np.isfinite(value)
-    hidden = ~np.isin(codes, valued) & np.isfinite(value)
-    if against.any() or hidden.any():
+    if against.any():
         raise PanelError(
-            needed="a value in every observed cell, and none in the others",
-            found=f"{int(against.sum())} observed cells without a value, "
-            f"{int(hidden.sum())} values with a status that has none",
-            where=f"column {column.name!r}",
-            todo="make value and status agree",
+            needed="a value in every cell whose status says that it has one",
+            found=f"no value in {first_few(map(at, np.flatnonzero(against).tolist()))} cells",
+            where=f"{where}, status {column.name!r}",
+            todo="look at what was typed there: pandas.to_numeric(errors='coerce') empties what "
+            "it cannot read, such as '52,000' (read_csv has thousands=','); or give the cell "
+            "the status 'not available'",
+        )
+    hidden = ~np.isin(codes, valued) & np.isfinite(value)
+    if hidden.any():
+        cells = [
+            f"{at(i)}: {value[i]:g} is {Status(codes[i]).label}"
+            for i in np.flatnonzero(hidden).tolist()
+        ]
+        raise PanelError(
+            needed="no value in a cell whose status says that it has none",
+            found=f"a value in {first_few(cells)} cells",
+            where=f"{where}, status {column.name!r}",
+            todo="empty the cell, or give it a status that has a value: "
+            + ", ".join(Status(one).label for one in valued),
         )
     return codes
 
@@ -263,29 +277,33 @@ def _status(column: pd.Series, value: Floats) -> np.ndarray:
 def _cells(
     frame: pd.DataFrame,
     value_column: str,
-    metric: Metric,
     where: tuple[np.ndarray, np.ndarray],
-    shape: tuple[int, int],
+    names: tuple[Sequence[str], Sequence[str]],
     columns: Mapping[str, str | None],
 ) -> Cells:
-    """Lay one column (and its status and bounds) out over units × periods."""
-    value = numbers(_column(frame, value_column, "metrics"), where=f"column {value_column!r}")
+    """Lay one column (and its status and bounds) out over units × periods, by their names."""
+
+    def at(row: int) -> str:
+        return f"{names[0][where[0][row]]} in {names[1][where[1][row]]}"
+
+    at_column = f"column {value_column!r}"
+    value = numbers(_column(frame, value_column, "metrics"), at=at, where=at_column)
     status_column = columns.get("status")
     if status_column is None:
         status = np.where(np.isfinite(value), Status.OBSERVED, Status.NOT_AVAILABLE).astype(np.int8)
         status[np.isinf(value)] = Status.OBSERVED
     else:
-        status = _status(_column(frame, status_column, "status"), value)
+        status = _status(_column(frame, status_column, "status"), value, at=at, where=at_column)
     bounds = {}
     for side in ("lower", "upper"):
         name = columns.get(side)
         bounds[side] = (
             value.copy()
             if name is None
-            else numbers(_column(frame, name, side), where=f"column {name!r}")
+            else numbers(_column(frame, name, side), at=at, where=f"column {name!r}")
         )
         bounds[side] = np.where(np.isnan(bounds[side]), value, bounds[side])
-    made = Cells.empty(*shape)
+    made = Cells.empty(len(names[0]), len(names[1]))
     made.value[where], made.status[where] = value, status
     made.lower[where], made.upper[where] = bounds["lower"], bounds["upper"]
     return made
@@ -344,11 +362,9 @@ def cells_from_wide(
         what: _by_metric(argument, what, names)
         for what, argument in (("status", status), ("lower", lower), ("upper", upper))
     }
-    shape = (len(units), len(made))
+    axes = (list(units.index), made.labels)
     cells = {
-        metric.name: _cells(
-            frame, column, metric, place, shape, {w: side[w].get(metric.name) for w in side}
-        )
+        metric.name: _cells(frame, column, place, axes, {w: side[w].get(metric.name) for w in side})
         for column, metric in known.items()
     }
     return Built(units, made, {metric.name: metric for metric in known.values()}, cells)
@@ -405,7 +421,7 @@ def cells_from_long(
                 todo="name the column",
             )
         columns[what] = argument
-    shape = (len(units), len(made))
+    axes = (list(units.index), made.labels)
     known: dict[str, Metric] = {}
     cells: dict[str, Cells] = {}
     for kind in dict.fromkeys(kinds):
@@ -413,5 +429,5 @@ def cells_from_long(
         metric = METRICS.get(kind, Metric(name=kind))
         known[metric.name] = metric
         part = frame.loc[mine]
-        cells[metric.name] = _cells(part, value, metric, (i[mine], t[mine]), shape, columns)
+        cells[metric.name] = _cells(part, value, (i[mine], t[mine]), axes, columns)
     return Built(units, made, known, cells)

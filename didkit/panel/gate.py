@@ -1,17 +1,41 @@
-"""The invariants of cells, held wherever they came from."""
+"""The invariants of units and cells, held wherever they came from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from didkit.errors import PanelError, first_few
 from didkit.panel.calendar import Calendar
+from didkit.panel.identity import Identity, totals
 from didkit.panel.metric import Metric
 from didkit.panel.status import Cells
 
-__all__ = ["check_cells"]
+__all__ = ["check_cells", "check_units"]
+
+
+def check_units(units: pd.DataFrame, identity: Identity) -> None:
+    """Refuse units that hold others: England or a region among its authorities.
+
+    Raises
+    ------
+    PanelError
+        If there is one. It would be compared with pilots that it counts itself.
+    """
+    names = dict(zip(units.index, map(str, units["name"]), strict=True))
+    found = totals(list(names), list(names.values()), identity=identity)
+    if found:
+        shown = [one if names[one] in ("", one) else f"{one}: {names[one]}" for one in found]
+        only = "; a panel of regions only needs identity='any'" if identity == "la_code" else ""
+        raise PanelError(
+            needed="units of one level, such as authorities, and none that holds others",
+            found=f"{first_few(shown)} that stand for England, a region or the like",
+            where="the panel's units",
+            todo="take these rows out of the frame before: as comparators they would count the "
+            f"pilots too{only}",
+        )
 
 
 def check_cells(

@@ -12,11 +12,27 @@ import pandas as pd
 
 from didkit.errors import PanelError, first_few
 
-__all__ = ["Identity", "nearest", "unit_id", "unit_ids"]
+__all__ = ["Identity", "nearest", "totals", "unit_id", "unit_ids"]
 
 Identity = Literal["la_code", "any"]
 
 _LA_CODE = re.compile(r"[0-9]{3}")
+# Where a 3-digit code is due the Department writes 970 or 999 for England, 980 to 990 for regions.
+_LA_TOTALS = frozenset({"970", "999", *map(str, range(980, 991))})
+# Codes of the Office for National Statistics: a letter for the nation, two digits for the kind.
+_ONS = re.compile(r"([EWSN])([0-9]{2})[0-9]{6}")
+_UK = re.compile(r"K0[0-9]{7}")
+_UNIT, _REGION, _NATION, _UNION = range(4)  # each lies in the next
+_LEVELS = {"12": _REGION, "13": _REGION, "92": _NATION}  # 13: inner and outer London
+_CALLED = {
+    "england": "E92000001",
+    "wales": "W92000004",
+    "scotland": "S92000003",
+    "northern ireland": "N92000002",
+    "united kingdom": "K02000001",
+    "great britain": "K03000001",
+    "england and wales": "K04000001",
+}
 
 
 def unit_id(raw: object) -> str:
@@ -62,6 +78,57 @@ def unit_ids(raw: Iterable[Any], *, identity: Identity, where: str) -> list[str]
                 "English local authorities say identity='any'",
             )
     return ids
+
+
+def totals(ids: Sequence[str], names: Sequence[str], *, identity: Identity) -> list[str]:
+    """Find the units that are totals of others: England, a region, the United Kingdom.
+
+    Parameters
+    ----------
+    ids, names : sequence of str
+        Of the units.
+    identity : {"la_code", "any"}
+        Among 3-digit codes a total is one whatever stands beside it. Among ids of any other kind
+        a nation or a region is one where a unit beside it can lie in it, so that a panel of
+        regions has none.
+
+    Returns
+    -------
+    list of str
+        Ids, in their order.
+
+    Examples
+    --------
+    >>> totals(["926", "970"], ["Norfolk", "England"], identity="la_code")
+    ['970']
+    >>> totals(["E12000001", "W92000004"], ["North East", "Wales"], identity="any")
+    []
+    >>> totals(["E12000001", "E92000001"], ["North East", "England"], identity="any")
+    ['E92000001']
+    """
+    if identity == "la_code":
+        return [one for one in ids if one in _LA_TOTALS]
+    codes = [
+        _CALLED.get(one.casefold()) or _CALLED.get(str(name).strip().casefold()) or one
+        for one, name in zip(ids, names, strict=True)
+    ]
+    places = [_place(code) for code in codes]
+    found = set(places)
+    return [
+        one
+        for one, (level, nation) in zip(ids, places, strict=True)
+        if any(
+            lower < level and (level == _UNION or other in ("", nation)) for lower, other in found
+        )
+    ]
+
+
+def _place(code: str) -> tuple[int, str]:
+    """Return the level of a code and its nation, "" where the code does not say."""
+    if _UK.fullmatch(code):
+        return _UNION, ""
+    found = _ONS.fullmatch(code)
+    return (_LEVELS.get(found[2], _UNIT), found[1]) if found else (_UNIT, "")
 
 
 def nearest(wanted: str, known: Sequence[str], names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from didkit.errors import PanelError, first_few
 from didkit.panel.agreement import agree, join_units, refuse_differing
 from didkit.panel.build import cells_from_long, cells_from_wide
 from didkit.panel.calendar import Calendar, Kind
-from didkit.panel.gate import check_cells
+from didkit.panel.gate import check_cells, check_units
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
 from didkit.panel.status import Cells, Status
@@ -89,6 +89,7 @@ class Panel:
         self.identity: Identity = identity
         self._row = {code: i for i, code in enumerate(units.index)}
         self._names = [str(name) for name in units["name"]]
+        check_units(units, identity)
         shape = (len(units), len(calendar))
         for name, cell in self._cells.items():
             check_cells(name, self.metrics[name], cell, shape, list(units.index), calendar)
@@ -142,17 +143,19 @@ class Panel:
         release : str, optional
             What to call the source. Default "data frame".
         identity : {"la_code", "any"}
-            3-digit codes of English local authorities, or ids of any other kind.
+            3-digit codes of English local authorities, or ids of any other kind. Totals among
+            the units (England, a region: 970, 980 to 990, 999, E92…, E12…) are refused; regions
+            alone may be units, with ``"any"``.
         calendar : str or sequence, optional
             A kind of calendar, or the periods in order. By default told from the labels.
 
         Raises
         ------
         PanelError
-            Missing columns, an empty frame, duplicate unit-period rows, ids that are names, a
-            period that does not parse, a gap in the calendar, text or a suppression symbol in a
-            number column, infinite or impossible negative numbers, bounds that do not hold the
-            value.
+            Missing columns, an empty frame, duplicate unit-period rows, ids that are names,
+            totals among the units, a period that does not parse, a gap in the calendar, text or a
+            suppression symbol in a number column, a status that contradicts its value, infinite
+            or impossible negative numbers, bounds that do not hold the value.
 
         Examples
         --------

@@ -90,7 +90,7 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     )
     low, high = finding.facts["lowest"], finding.facts["highest"]
     ends = f"{signed(low)} to {signed(high)}"
-    sign = "; one authority decides the sign" if low < 0 < high else ""
+    sign = "; its sign hangs on one of them" if low < 0 < high else ""
     ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
     finish(
         ax,
@@ -165,7 +165,7 @@ def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
     ax.margins(y=0.18)
     ax.set_xlim(-0.5, len(data) - 0.35)
     labels = [
-        start if narrow else f"{start}\n{'actual' if kind == 'actual' else 'never was'}"
+        start if narrow else f"{start}\n{'actual' if kind == 'actual' else 'earlier'}"
         for start, kind in zip(data["start"], data["kind"], strict=True)
     ]
     period_ticks(ax, list(range(len(data))), labels)
@@ -173,9 +173,9 @@ def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
     largest, actual = finding.facts["largest"], finding.facts["actual"]
     return finish(
         ax,
-        f"With a start that never was, the largest change in {inside(estimate.metric.label)} is "
+        f"With an earlier start, the largest change in {inside(estimate.metric.label)} is "
         f"{signed(largest)}; the actual one is {signed(actual)}",
         data,
-        foot="Grey: starts that never were." if narrow else "",
+        foot="Grey: earlier starts, without a programme." if narrow else "",
         ylabel=f"Change, {estimate.metric.unit or 'units of the metric'}",
     )

@@ -36,7 +36,8 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
     estimate : Estimate
         Of `Gap()`.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Where to draw; by default a new figure. In one less than 5 inches wide the means stand in
+        two lines and the letters keep their size.
 
     Returns
     -------
@@ -77,11 +78,12 @@ def gap(estimate: Estimate, ax: Axes | None = None) -> Axes:
     ax = canvas(ax, width=max(6.4, (places.total + 90) / 72), height=4.1)
     narrow = points(ax)[0] < 0.9 * places.total
     if narrow:
-        places = _places(data, narrow=True)
+        places = _places(data, narrow=True).spread(points(ax)[0])
     values = data[["pilots", "comparators"]].to_numpy()
     pad = 0.22 * (float(values.max() - values.min()) or 1.0)
     ax.set_ylim(values.min() - pad, values.max() + pad)
     ax.set_xlim(0, places.total)
+    ax.ticklabel_format(axis="y", style="plain", useOffset=False)
     marks = [places.before, places.after]
     ax.set_xticks(marks, [_when(estimate, phase, narrow) for phase in ("before", "after")])
     finish(ax, _title(estimate, found), data, ylabel=axis_label(estimate.metric))
@@ -124,6 +126,16 @@ class _Places:
     start: float
     after: float
     total: float
+
+    def spread(self, width: float) -> _Places:
+        """Move all inwards by the same share of what the Axes are wider."""
+        quarter = max(0.0, width - self.total) / 4
+        return _Places(
+            self.before + quarter,
+            self.start + 2 * quarter,
+            self.after + 3 * quarter,
+            self.total + 4 * quarter,
+        )
 
 
 def _places(data: pd.DataFrame, *, narrow: bool = False) -> _Places:

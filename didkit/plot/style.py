@@ -52,7 +52,7 @@ TAIL = "#EBA673"  # the pilots' colour, light: what is counted as being as large
 HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
 
 TITLE, TEXT, SMALL = 12.0, 10.5, 9.5
-_NARROW = 320.0  # points: a figure on a phone
+_NARROW = 340.0  # points: a figure on a phone, or made for one
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,20 @@ import contextlib
 import importlib
 import io
 import re
-from collections.abc import Iterator
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import didkit as dk
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.py"))
-MARKER = re.compile(r"^# %%(?: \[(markdown)\])?$")
+FOLDED = ' jupyter={"source_hidden": true}'
+MARKER = re.compile(rf"^# %%(?: \[(markdown)\]|{re.escape(FOLDED)})?$")
 KEPT_WORDS = re.compile(r"\bno effect\b|\bsignifican|\bpassed\b", re.IGNORECASE)
 
 
@@ -49,22 +51,13 @@ def code(path: Path, *, until: str | None = None) -> str:
     return "\n\n".join(taken)
 
 
-def run(source: str, name: str) -> tuple[dict[str, Any], str]:
-    """Run code as a fresh module would; return its names and what it printed."""
+def run(source: str, name: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """Run code as a fresh module would, in a folder; return its names and what it printed."""
     names: dict[str, Any] = {"__name__": name}
     said = io.StringIO()
-    with contextlib.ExitStack() as undone:
-        undone.callback(tidied, names)  # unless it runs through
-        with contextlib.redirect_stdout(said):
-            exec(compile(source, name, "exec"), names)
-        undone.pop_all()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        exec(compile(source, name, "exec"), names)
     return names, said.getvalue()
-
-
-def tidied(names: dict[str, Any]) -> None:
-    """Take a notebook's temporary folder away, where it made one."""
-    if "temporary" in names:
-        names["temporary"].cleanup()
 
 
 def notebook(number: str) -> Path:
@@ -128,10 +121,9 @@ def test_a_notebook_keeps_to_the_house_words(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def quickstart() -> Iterator[tuple[dict[str, Any], str]]:
-    names, said = run(code(notebook("01"), until="## 8. The report"), "quickstart")
-    yield names, said
-    tidied(names)
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    source = code(notebook("01"), until="## 8. The report")
+    return run(source, "quickstart", tmp_path_factory.mktemp("beside"))
 
 
 def test_the_own_csv_is_messy_and_loses_nothing(quickstart: tuple[dict[str, Any], str]) -> None:
@@ -165,7 +157,8 @@ def test_a_number_that_to_numeric_does_not_read_is_refused(
     long = names["long"].copy()
     at = long.index[long["status"] == "observed"][0]
     long.loc[at, "value"] = np.nan  # what errors="coerce" makes of "1,234"
-    with pytest.raises(dk.PanelError, match="1 observed cells without a value"):
+    cell = f"{long.loc[at, 'LA code']} in {long.loc[at, 'year']}"
+    with pytest.raises(dk.PanelError, match=rf"no value in 1 \({cell}\) cells"):
         dk.Panel.from_frame(
             long, unit="LA code", period="year", metrics="metric", value="value",
             status="status", layout="long",
@@ -191,26 +184,48 @@ def test_the_prose_of_the_first_notebook_holds() -> None:
     assert set(evaluation.truth.values()) == {0.0}
 
 
+def test_a_row_for_england_is_refused(quickstart: tuple[dict[str, Any], str]) -> None:
+    long = quickstart[0]["long"]
+    unit = long["LA code"].iloc[0]
+    long = long.assign(**{"LA code": long["LA code"].replace(unit, "970")})
+    with pytest.raises(dk.PanelError, match=r"found: 1 \(970\) that stand for England"):
+        dk.Panel.from_frame(
+            long, unit="LA code", period="year", metrics="metric", value="value",
+            status="status", layout="long",
+        )  # fmt: skip
+
+
+def test_the_first_notebook_writes_beside_itself_and_again(tmp_path: Path) -> None:
+    source = code(notebook("01"), until="## 1. Read the file")
+    run(source, "quickstart", tmp_path)
+    own = tmp_path / "my-evaluation" / "pilots.csv"
+    own.write_text("mine", encoding="utf-8")
+    run(source, "quickstart", tmp_path)
+    assert own.read_text(encoding="utf-8") == "mine"  # a second run leaves a reader's files alone
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.csv")}
+    made_up = {f"my-evaluation/made-up/{name}.csv" for name in ("our_numbers", "neighbours")}
+    assert written == made_up | {f"my-evaluation/{where}pilots.csv" for where in ("", "made-up/")}
+    ignored = (FOLDER.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "my-evaluation/" in ignored
+
+
 @pytest.mark.slow
-def test_the_first_notebook_writes_its_report() -> None:
-    names, said = run(code(notebook("01")), "quickstart")
-    try:
-        page = names["report"].read_text(encoding="utf-8")
-        assert page.startswith("<!DOCTYPE html>")
-        assert "Children looked after" in page
-        assert "The truth, 0, lies outside." in said
-    finally:
-        tidied(names)
+def test_the_first_notebook_writes_its_report(tmp_path: Path) -> None:
+    _, said = run(code(notebook("01")), "quickstart", tmp_path)
+    page = (tmp_path / "my-evaluation" / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Children looked after" in page
+    assert "The truth, 0, lies outside." in said
 
 
 # -- 02: predict, then reveal ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def reveal() -> tuple[dict[str, Any], str]:
+def reveal(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     source = code(notebook("02")).replace("range(1, 41)", "range(1, 4)")
     assert "range(1, 4)" in source
-    return run(source, "reveal")
+    return run(source, "reveal", tmp_path_factory.mktemp("beside"))
 
 
 def test_the_claims_of_the_second_notebook_hold(reveal: tuple[dict[str, Any], str]) -> None:
@@ -226,10 +241,12 @@ def test_the_claims_of_the_second_notebook_hold(reveal: tuple[dict[str, Any], st
     assert "2 of 4 intervals miss the truth" in said
     # records: clean, the interval holds the truth; the check names another pilot; leaving the
     # culprit out moves the estimate away from the truth
-    misses = re.findall(r"Children in need, (.*?): (\S+), interval (\S+) to (\S+)", said)
-    held = {how: float(low) <= 0 <= float(high) for how, _, low, high in misses}
-    assert held == {"as recorded": False, "with clean records": True}
-    assert abs(float(misses[1][1])) > 20  # "even with clean records … far from zero"
+    recorded, clean = (
+        names["recorded_or_clean"][how] for how in ("as recorded", "with clean records")
+    )
+    assert recorded["conf_high"] < 0
+    assert clean["conf_low"] < 0 < clean["conf_high"]
+    assert recorded["estimate"] == pytest.approx(names["rows"]["children in need"]["change"])
     shifts, culprit = names["shifts"], names["culprit"]
     assert shifts.abs().idxmax() != culprit
     full = names["finding"].facts["full"]
@@ -238,6 +255,33 @@ def test_the_claims_of_the_second_notebook_hold(reveal: tuple[dict[str, Any], st
     # the exercise: conferences rose in the pilots, and elsewhere
     assert names["up_pilots"] > 0
     assert names["up_others"] > 0
+
+
+def test_the_misrecorded_pilot_did_what_the_prose_says(
+    reveal: tuple[dict[str, Any], str],
+) -> None:
+    names, said = reveal
+    both, rise, n_pilots = names["both"], names["rise"], len(names["design"].pilots)
+    broken = both.index[both["recorded"].notna() & (both["too many"] != 0)]
+    assert list(broken) == ["2015", "2016"]  # "two years before the start"
+    assert max(broken) < names["design"].starts[names["broken"]]
+    assert (both.loc[broken, "too many"] > 0).all()
+    published = names["panel"].wide("cin").loc[names["broken"]]
+    pd.testing.assert_series_equal(both["recorded"], published, check_names=False)
+    # its number rose; in truth more than twice as far; the record lowers the pilots' mean
+    assert rise["recorded"] > 0
+    assert rise["clean"] > 2 * rise["recorded"]
+    assert rise["too many"] == pytest.approx(rise["recorded"] - rise["clean"])
+    recorded, clean = (
+        names["recorded_or_clean"][how]["estimate"] for how in ("as recorded", "with clean records")
+    )
+    moved = recorded - clean
+    assert moved == pytest.approx(rise["too many"] / n_pilots, abs=0.5)  # "about"
+    assert f"by about {rise['too many'] / n_pilots:+.1f}" in said
+    assert abs(moved) < 0.1 * abs(recorded)  # "a small part of the distance from zero"
+    assert abs(clean) > 20  # "still far from zero"
+    assert 0 < names["recorded_or_clean"]["with clean records"]["conf_high"] < 5  # "only just"
+    assert -5 < names["recorded_or_clean"]["as recorded"]["conf_high"] < 0  # "ended near zero"
 
 
 def test_the_naive_readings_are_what_they_are_called(reveal: tuple[dict[str, Any], str]) -> None:
@@ -255,41 +299,86 @@ def test_the_naive_readings_are_what_they_are_called(reveal: tuple[dict[str, Any
 
 
 def test_it_runs_through_with_predictions_and_with_none(
-    reveal: tuple[dict[str, Any], str],
+    reveal: tuple[dict[str, Any], str], tmp_path: Path
 ) -> None:
     assert "You said" not in reveal[1]
     assert "No answer yet" in reveal[1]
     source = code(notebook("02"), until="## 6. Does")
     source = source.replace("share_before = None", "share_before = 0.25")
-    _, said = run(source.replace("change = None", "change = 30"), "predicted")
+    _, said = run(source.replace("change = None", "change = 30"), "predicted", tmp_path)
     assert "You said 25%: 66 points away." in said
     assert "You said +30.0: outside the interval, and 30.0 from the truth." in said
 
 
-def test_the_check_says_right_wrong_and_nothing_yet(reveal: tuple[dict[str, Any], str]) -> None:
-    check, gap = reveal[0]["check"], reveal[0]["exercise"]
+def slips(gap: dk.Estimate) -> dict[str, float]:
+    """Give the right answer and the wrong ones that a reader comes to, by what is said of each."""
     facts = gap.facts
     pilots = facts["pilots_after"] - facts["pilots_before"]
     others = facts["comparators_after"] - facts["comparators_before"]
-    assert check(None, gap).startswith("No answer yet")
-    assert check(pilots - others, gap).startswith("Right")
-    assert check(round(pilots - others, 1), gap).startswith("Right")
-    wrong = {
-        pilots: "Comparators moved too",
-        others: "other half",
-        facts["pilots_after"] - facts["comparators_after"]: "gap afterwards",
-        facts["pilots_before"] - facts["comparators_before"]: "gap before",
-        others - pilots: "wrong sign",
-        pilots + others: "added up",
-        99.0: "subtract",
-        float("nan"): "subtract",
+    return {
+        "Right": pilots - others,
+        "Comparators moved too": pilots,
+        "other half": others,
+        "gap afterwards": facts["pilots_after"] - facts["comparators_after"],
+        "gap before": facts["pilots_before"] - facts["comparators_before"],
+        "wrong sign": others - pilots,
+        "added up": pilots + others,
     }
-    for answer, reason in wrong.items():
+
+
+def test_the_check_says_right_wrong_and_nothing_yet(reveal: tuple[dict[str, Any], str]) -> None:
+    check, gap = reveal[0]["check"], reveal[0]["exercise"]
+    wrong = slips(gap)
+    right = wrong.pop("Right")
+    assert check(None, gap).startswith("No answer yet")
+    assert check(right, gap).startswith("Right")
+    for reason, answer in {**wrong, "subtract": 99.0}.items():
         said = check(answer, gap)
         assert said.startswith("Not yet"), answer
         assert reason in said
+    assert "subtract" in check(float("nan"), gap)
+    assert "subtract" in check(0, gap)
     assert check("−0.3", gap).startswith("A number is needed")
     assert check(True, gap).startswith("A number is needed")
+
+
+def test_the_check_takes_answers_from_means_of_one_decimal(
+    reveal: tuple[dict[str, Any], str],
+) -> None:
+    check, gap = reveal[0]["check"], reveal[0]["exercise"]
+    rough = types.SimpleNamespace(
+        facts={name: round(value, 1) for name, value in gap.facts.items()}
+    )
+    for reason, answer in slips(rough).items():
+        for given in (answer, round(answer, 1)):
+            assert reason in check(given, gap), (reason, given)
+    right = slips(gap)["Right"]
+    for error in (-0.149, 0.149):
+        assert check(right + error, gap).startswith("Right")
+    for error in (-0.151, 0.151):
+        assert check(right + error, gap).startswith("Not yet")
+
+
+def test_no_slip_can_pass_for_the_answer(reveal: tuple[dict[str, Any], str]) -> None:
+    wrong = slips(reveal[0]["exercise"])
+    right = wrong.pop("Right")
+    assert min(abs(value - right) for value in wrong.values()) > 0.3  # twice the tolerance
+
+
+def test_the_sum_is_folded_below_the_answer() -> None:
+    text = notebook("02").read_text(encoding="utf-8")
+    answer = text.index("my_answer = None")
+    for sum_ in ("right = pilots - comparators", "class Folded"):
+        before = text.index(sum_)
+        assert before > answer
+        assert text[:before].rsplit("# %%", 1)[1].startswith(FOLDED)
+    jupytext = pytest.importorskip("jupytext", reason="jupytext is not installed")
+    hidden = [
+        cell.source
+        for cell in jupytext.read(notebook("02")).cells
+        if cell.metadata.get("jupyter", {}).get("source_hidden")
+    ]
+    assert [source.split()[1].split("(")[0] for source in hidden] == ["check", "Folded:"]
 
 
 def test_the_check_computes_its_answer(reveal: tuple[dict[str, Any], str]) -> None:
@@ -305,8 +394,8 @@ def test_the_solution_is_folded_and_escaped(reveal: tuple[dict[str, Any], str]) 
 
 
 @pytest.mark.slow
-def test_forty_worlds_say_what_the_prose_says() -> None:
-    names, _ = run(code(notebook("02")), "reveal")
+def test_forty_worlds_say_what_the_prose_says(tmp_path: Path) -> None:
+    names, _ = run(code(notebook("02")), "reveal", tmp_path)
     worlds, claims = names["worlds"], names["claims"]
     assert worlds["seed"].nunique() == 40
     naive = worlds.loc[worlds["way"] == "gap afterwards", "estimate"]

@@ -76,8 +76,20 @@ def test_suppression_symbols_are_named(symbol):
 
 
 def test_text_in_a_number_column():
-    refused("text in 2 (12% in row 1, many in row 2) cells", frame=put("m", {1: "12%", 2: "many"}))
-    refused("text in 12", frame=GOOD.assign(m=GOOD["m"].astype(str)))
+    refused(
+        "text in 2 (301 in 2012: 12%, 301 in 2013: many) cells",
+        frame=put("m", {1: "12%", 2: "many"}),
+    )
+    refused("text in 12 (301 in 2011: 0.0, ", frame=GOOD.assign(m=GOOD["m"].astype(str)))
+
+
+def test_text_in_a_long_frame_names_its_cell():
+    frame = pd.DataFrame(
+        {"la": ["303", "926"] * 2, "year": [2018] * 4, "k": ["cin", "cin", "cla", "cla"]}
+    ).assign(v=[1.0, 2.0, 3.0, "52,000"])
+    error = refused("text in 1 (926 in 2018: 52,000) cells", frame=frame, layout="long",
+                    metrics="k", value="v")  # fmt: skip
+    assert error.where == "column 'v'"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +101,7 @@ def test_truth_values_and_dates_are_not_numbers(values, kind):
 
 
 def test_one_truth_value_among_numbers():
-    refused("text in 1 (True in row 3) cells", frame=put("m", {3: True}))
+    refused("text in 1 (304 in 2011: True) cells", frame=put("m", {3: True}))
 
 
 def test_dates_are_not_periods():
@@ -130,9 +142,25 @@ def test_bounds_that_do_not_hold_the_value():
 
 def test_status_and_value_must_agree():
     status = ["observed"] * 11 + ["suppressed"]
-    refused("1 values with a status", frame=GOOD.assign(s=status), status={"m": "s"})
-    frame = put("m", {0: None}).assign(s="observed")
-    refused("1 observed cells without a value", frame=frame, status={"m": "s"})
+    refused(
+        "a value in 1 (310 in 2013: 11 is suppressed) cells",
+        "column 'm', status 's'",
+        "observed, rounded, low reliability",
+        frame=GOOD.assign(s=status),
+        status={"m": "s"},
+    )
+    refused(
+        "no value in 1 (301 in 2011) cells",
+        "column 'm', status 's'",
+        "'52,000'",
+        frame=put("m", {0: None}).assign(s="observed"),
+        status={"m": "s"},
+    )
+    refused(
+        "no value in 7 (301 in 2012, 304 in 2011, 304 in 2012, 304 in 2013, 307 in 2011, …) cells",
+        frame=put("m", dict.fromkeys((1, 3, 4, 5, 6, 7, 8), np.nan)).assign(s="observed"),
+        status={"m": "s"},
+    )
     refused("found: 1 (lost)", "low reliability", frame=GOOD.assign(s="lost"), status={"m": "s"})
 
 
@@ -162,6 +190,76 @@ def test_ids_that_are_names_are_refused(wrong):
         frame=put("la", dict.fromkeys((0, 1, 2), wrong)),
     )
     assert make(put("la", dict.fromkeys((0, 1, 2), wrong)), identity="any").unit_ids
+
+
+@pytest.mark.parametrize("total", ["970", "980", "985", "990", "999"])
+def test_totals_among_authorities_are_refused(total):
+    names = GOOD["la"].replace({"307": "Sum"})
+    frame = GOOD.assign(la=GOOD["la"].replace({"307": total}), called=names)
+    refused(
+        "units of one level",
+        f"1 ({total}: Sum) that stand for England",
+        "the panel's units",
+        "take these rows out",
+        frame=frame,
+        name="called",
+    )
+    alone = frame[frame["la"] == total]
+    refused(f"1 ({total})", "identity='any'", frame=alone)
+    assert make(frame, identity="any").unit_ids[-1] == total  # what an id of one's own means
+
+
+@pytest.mark.parametrize("code", ["969", "971", "979", "991", "926"])
+def test_neighbouring_codes_are_no_totals(code):
+    assert code in make(GOOD.assign(la=GOOD["la"].replace({"307": code})))
+
+
+def ids(*units: str) -> pd.DataFrame:
+    return frame_of(np.ones((len(units), 2)), units)
+
+
+@pytest.mark.parametrize(
+    ("units", "totals"),
+    [
+        (("E06000001", "E06000002", "E92000001"), "1 (E92000001)"),
+        (("E06000001", "E12000001", "E13000002"), "2 (E12000001, E13000002)"),
+        (("own-1", "own-2", "E12000003"), "1 (E12000003)"),
+        (("Bexley", "Kent", "England"), "1 (England)"),
+        (("Bexley", "Kent", "united kingdom"), "1 (united kingdom)"),
+        (("W06000001", "W92000004"), "1 (W92000004)"),
+        (("E12000001", "E92000001"), "1 (E92000001)"),
+        (("E92000001", "S92000003", "K03000001"), "1 (K03000001)"),
+    ],
+)
+def test_codes_that_hold_other_units_are_refused(units, totals):
+    error = refused(f"found: {totals} that", frame=ids(*units), identity="any")
+    assert "identity" not in error.todo
+
+
+def test_a_total_is_known_by_its_name_too():
+    frame = ids("1", "2").assign(called=["Kent"] * 2 + ["ENGLAND "] * 2)
+    refused("1 (2: ENGLAND )", frame=frame, identity="any", name="called")
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        tuple(f"E1200000{k}" for k in range(1, 10)),
+        ("E12000001", "E12000002", "S92000003", "W92000004"),
+        ("E92000001", "S92000003", "W92000004"),
+        ("W06000001", "W06000002", "E92000001"),  # does not hold Welsh authorities
+        ("North East", "Centre", "South West"),  # of a town, perhaps
+        ("E92000001",),
+    ],
+)
+def test_regions_or_nations_alone_are_units(units):
+    assert make(ids(*units), identity="any").unit_ids == tuple(sorted(units))
+
+
+def test_a_total_does_not_come_in_by_joining():
+    joined = [make(ids("E06000001"), identity="any"), make(ids("E92000001"), identity="any")]
+    with pytest.raises(PanelError, match="units of one level"):
+        joined[0] | joined[1]
 
 
 @pytest.mark.parametrize("wrong", ["2011Q1", "spring", "2011-13", "11", 20112, True])

@@ -81,9 +81,9 @@ def neighbours() -> dk.Neighbours:
     return dk.Neighbours(pd.DataFrame(rows, columns=["unit", "rank", "neighbour"]))
 
 
-def phone(height: float = 4.2) -> Axes:
+def phone(height: float = 4.2, *, width: float = 3.6) -> Axes:
     """Axes of a figure as wide as a phone."""
-    figure = Figure(figsize=(3.6, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
 

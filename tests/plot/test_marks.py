@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 from plot.places import PILOTS, foot, make_design, phone, texts, title, values
 
 import didkit as dk
@@ -53,6 +54,16 @@ def test_leave_one_out_dots_stand_at_their_estimates(change: float) -> None:
     marks = [float(one.get_xdata()[0]) for one in ax.get_lines() if one.get_color() == PILOT]
     assert finding.facts["full"] in marks
     assert np.sign(ax.data["estimate"]).eq(np.sign(change)).all()
+    assert "sign" not in title(ax)
+
+
+def test_leave_one_out_says_what_the_finding_says_of_the_sign() -> None:
+    finding = fitted(0.0).check(dk.LeaveOneOut())
+    low, high = finding.facts["lowest"], finding.facts["highest"]
+    assert low < 0 < high
+    words = "its sign hangs on one of them"
+    assert words in finding.headline
+    assert " ".join(title(finding.plot()).split()).endswith(words)
 
 
 @pytest.mark.parametrize("place", [None, phone])
@@ -71,10 +82,10 @@ def test_placebo_starts_stand_at_their_estimates_with_their_intervals(place: obj
     labels = [label.get_text().split("\n") for label in ax.get_xticklabels()]
     if place:
         assert {parts[0] for parts in labels} <= set(data["start"])
-        assert "Grey: starts that never were." in foot(ax)
+        assert "Grey: earlier starts, without a programme." in foot(ax)
     else:
         assert [parts[0] for parts in labels] == data["start"].tolist()
-        assert [parts[1] for parts in labels] == ["never was"] * 4 + ["actual"]
+        assert [parts[1] for parts in labels] == ["earlier"] * 4 + ["actual"]
 
 
 def test_placebo_pilots_are_counted_where_they_are() -> None:
@@ -132,13 +143,14 @@ def test_the_overview_has_the_first_metric_on_top_and_hollow_dots_before() -> No
     assert hollow == {(-10.0, 1.0), (10.0, 0.0)}
     assert set(dots(ax)) - hollow == {(-20.0, 1.0), (2.0, 0.0)}
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Second", "First"]
-    assert "−2.00 before, −6.00 after" in texts(ax)
+    assert "○ −2.00  ● −6.00" in texts(ax)
     assert title(ax).startswith("Pilots stood −10 to +10% from their comparators before")
 
 
-def test_the_gap_on_a_phone_has_the_same_numbers_in_two_lines() -> None:
+@pytest.mark.parametrize("width", [3.6, 4.6])
+def test_the_gap_on_a_phone_has_the_same_numbers_in_two_lines(width: float) -> None:
     gap = dk.Gap().fit(make_design(), "m").infer(None)
-    wide, narrow = plot.gap(gap), plot.gap(gap, phone())
+    wide, narrow = plot.gap(gap), plot.gap(gap, phone(width=width))
     pd.testing.assert_frame_equal(wide.data, narrow.data)
     one_line = {text.replace("\n", " ") for text in texts(narrow)}
     assert one_line == set(texts(wide))
@@ -149,3 +161,9 @@ def test_the_gap_on_a_phone_has_the_same_numbers_in_two_lines() -> None:
     for text in narrow.texts:
         box = text.get_window_extent()
         assert box.x1 < edge or box.x0 > edge, text.get_text()
+        assert box.x1 <= narrow.figure.bbox.x1, text.get_text()
+    frame = narrow.get_window_extent()
+    assert edge == pytest.approx((frame.x0 + frame.x1) / 2, abs=0.02 * frame.width)
+    said = narrow.get_title(loc="left")
+    (written,) = narrow.findobj(lambda one: isinstance(one, Text) and one.get_text() == said)
+    assert written.get_window_extent(None).x1 <= narrow.figure.bbox.x1
