@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from didkit.check.terms import main_term
+from didkit.check.terms import main_term, signed
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
-from didkit.results import Estimate, Finding, tables
+from didkit.results import Estimate, Finding
 
 __all__ = ["LeaveOneOut"]
 
@@ -122,9 +122,9 @@ class LeaveOneOut:
         low, high = mine.iloc[0], mine.iloc[-1]
         what = {"pilots": "pilot", "comparators": "comparator", "all": "authority"}[self.units]
         headline = (
-            f"Without one {what} the estimate of {tables.number(estimate.values[m])} runs from "
-            f"{tables.number(low['estimate'])} (without {low['name']}) to "
-            f"{tables.number(high['estimate'])} (without {high['name']})"
+            f"Without one {what} the estimate of {signed(float(estimate.values[m]))} runs from "
+            f"{signed(float(low['estimate']))} (without {low['name']}) to "
+            f"{signed(float(high['estimate']))} (without {high['name']})"
         )
         turned = low["estimate"] < 0 < high["estimate"]
         headline += ": its sign hangs on one of them." if turned else "; its sign stays."

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from didkit.check.terms import main_term
+from didkit.check.terms import main_term, signed
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
-from didkit.results import Estimate, Finding, tables
+from didkit.results import Estimate, Finding
 
 __all__ = ["PlaceboStart"]
 
@@ -64,7 +64,7 @@ class PlaceboStart:
                 todo="run it on DiD().fit(design, metric); an event study shows its own placebos",
             )
         rows, notes = [], []
-        for moved in steps(range(1, first), "starts that never were"):
+        for moved in steps(range(1, first), "earlier starts"):
             try:
                 placebo = estimate.refit(design.shift(-moved))
             except (DesignError, EstimationError) as error:
@@ -100,9 +100,9 @@ class PlaceboStart:
             estimate=estimate,
             question="Would the method find an effect before there was a programme?",
             headline=(
-                f"With a start that never was ({len(table)} earlier periods tried) the largest "
-                f"estimate is {tables.number(largest['estimate'])} (start {largest['start']}); "
-                f"the actual one is {tables.number(actual)}."
+                f"With an earlier start ({len(table)} tried) the largest estimate is "
+                f"{signed(largest['estimate'])} (start {largest['start']}); the actual one "
+                f"is {signed(actual)}."
             ),
             table=table,
             facts={"largest": float(largest["estimate"]), "actual": actual},

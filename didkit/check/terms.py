@@ -1,10 +1,10 @@
-"""The term that a check is about."""
+"""The term that a check is about, and numbers with their sign."""
 
 from __future__ import annotations
 
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
-__all__ = ["main_term"]
+__all__ = ["main_term", "signed"]
 
 
 def main_term(estimate: Estimate) -> str:
@@ -16,3 +16,15 @@ def main_term(estimate: Estimate) -> str:
     'main_term'
     """
     return estimate.main_term
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign, + included.
+
+    Examples
+    --------
+    >>> signed(16.1), signed(-0.5)
+    ('+16.1', '−0.500')
+    """
+    text = tables.number(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text

@@ -1,7 +1,8 @@
 """The ordered rule behind ``.infer()``: the first case that matches names one primary method.
 
-The cases and their numbers are those of the table of rejection rates in the documentation. What
-a case would prefer and this version does not have is named in the notes.
+The cases and their numbers are those of the table of rejection rates in the documentation. Some
+cases would prefer what this version does not have: Ferman–Pinto and Lau–Li (cases 1 and 5), the
+pooled t of Donald and Lang (2), sign flips within sets (3), the subcluster wild bootstrap (5).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def recommend(estimate: Estimate) -> Advice:
     Returns
     -------
     Advice
-        Exactly one method; its notes say which case applied and what was not available.
+        Exactly one method; its notes say which case applied.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def recommend(estimate: Estimate) -> Advice:
             1,
             (
                 f"inference by rule 1 (one pilot, {n0} comparators): rank among placebo pilots; "
-                "no cluster-robust variance exists; Ferman–Pinto and Lau–Li are not yet available",
+                "no cluster-robust variance exists",
             ),
         )
     if n1 <= 3 and n0 <= 3:
@@ -68,7 +69,7 @@ def recommend(estimate: Estimate) -> Advice:
             2,
             (
                 f"inference by rule 2 ({who}): no distribution-free 5 % test exists; the exact "
-                "permutation is shown; the pooled t (Donald–Lang) is not yet available",
+                "permutation is shown",
             ),
         )
     if n1 >= 6 and n0 >= 2 * n1:
@@ -82,8 +83,7 @@ def recommend(estimate: Estimate) -> Advice:
             Permutation("t"),
             5,
             (
-                f"inference by rule 5 ({who}): permutation of t; Ferman–Pinto, Lau–Li and the "
-                "subcluster wild bootstrap are not yet available; the plain wild bootstrap never "
+                f"inference by rule 5 ({who}): permutation of t; the plain wild bootstrap never "
                 "rejects here",
             ),
         )
@@ -104,7 +104,6 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
         )
     reuse = estimate.design.reuse()
     unshared = bool((reuse["pilots_served"] <= 1).all())
-    case, why = 6, "the cluster jackknife, by refitting"
-    if unshared and n1 >= 6:
-        case, why = 3, "sign flips within sets are not yet available; the cluster jackknife"
+    case = 3 if unshared and n1 >= 6 else 6
+    why = "the cluster jackknife, by refitting"
     return Advice(Jackknife(), case, (f"inference by rule {case} ({who}, matched sets): {why}",))

@@ -8,10 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from didkit.plot.style import FAINT, GREY, INK, PILOT, TEXT, canvas, finish, rows
+from didkit.plot.style import FAINT, GREY, INK, PILOT, SMALL, TEXT, canvas, finish, points, rows
 from didkit.plot.words import signed
 
 __all__ = ["Overview", "overview"]
+
+_WIDTH = 4.6  # inches: whole on a phone, without scrolling
+_LETTER = 0.56  # mean width of a letter, of its height
+_PAD = 0.03  # of the axis
+_MOST_ROOM = 0.48  # of the axis, for a label on one side of zero where both have some
 
 
 @runtime_checkable
@@ -61,32 +66,75 @@ def overview(evaluation: Overview, ax: Axes | None = None) -> Axes:
     data = table[["metric", "label", "gap_before", "gap_after"]].copy()
     for when in ("before", "after"):
         data[f"percent_{when}"] = 100 * table[f"gap_{when}"] / table[f"comparators_{when}"].abs()
-    ax = canvas(ax, height=1.9 + 0.72 * len(data))
+    units = [str(unit) for unit in table["unit"]] if "unit" in table.columns else []
+    ax = canvas(ax, width=_WIDTH, height=2.0 + 0.72 * len(data))
     drawn = data.iloc[::-1]
+    names = [_broken(name) for name in _named(data["label"].tolist(), units)]
+    ax.set_yticks(range(len(drawn)), names[::-1])
+    ax.tick_params(axis="y", labelsize=TEXT, length=0)  # before room is measured
     ax.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    for y, row in enumerate(rows(drawn)):
+    labels = [f"○ {signed(row.gap_before)}  ● {signed(row.gap_after)}" for row in rows(drawn)]
+    middles = data[["percent_before", "percent_after"]].mean(axis=1)
+    size = SMALL if (middles <= 0).any() and (middles > 0).any() else TEXT
+    room = max(map(len, labels)) * _LETTER * size / points(ax)[0]
+    low, high = _limits(data, room)
+    ax.set_xlim(low, high)
+    for y, (row, label) in enumerate(zip(rows(drawn), labels, strict=True)):
         ends = [row.percent_before, row.percent_after]
         ax.plot(ends, [y, y], color=FAINT, linewidth=4, zorder=2)
-        ax.plot(row.percent_before, y, "o", mfc="white", mec=PILOT, mew=2, markersize=9, zorder=4)
-        ax.plot(row.percent_after, y, "o", color=PILOT, markersize=10, zorder=3)
+        ax.plot(row.percent_before, y, "o", mfc="white", mec=PILOT, mew=1.8, ms=13, zorder=3)
+        ax.plot(row.percent_after, y, "o", color=PILOT, markersize=7.5, zorder=4)
         ax.annotate(
-            f"{signed(row.gap_before)} before, {signed(row.gap_after)} after",
-            (float(np.mean(ends)), y),
+            label,
+            (_beside(ends, low, high, room), y),
             xytext=(0, 9),
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize=TEXT,
+            fontsize=size,
             color=INK,
         )
-    ax.set_yticks(range(len(drawn)), [_broken(label) for label in drawn["label"]])
     ax.set_ylim(-0.5, len(drawn) - 0.35)
-    ax.margins(x=0.22)
     ax.set_xlabel("Pilots less comparators, % of the comparators' mean")
-    finish(ax, _title(data), data, foot="Hollow: before the start. Filled: from the start on.")
+    same = f" Numbers: {units[0]}." if len(set(units)) == 1 and units[0] else ""
+    finish(ax, _title(data), data, foot=f"○ before the start, ● from the start on.{same}")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_color(GREY)
     return ax
+
+
+def _named(labels: list[str], units: list[str]) -> list[str]:
+    """Name the measures, with their units where these differ."""
+    if len(set(units)) < 2:
+        return labels
+    return [
+        f"{label}, {unit}" if unit else label for label, unit in zip(labels, units, strict=True)
+    ]
+
+
+def _limits(data: pd.DataFrame, room: float) -> tuple[float, float]:
+    """Return the ends of the axis: zero in view, and room for a label on each side with a dot.
+
+    `room`: width of the longest label as a share of the axis.
+    """
+    ends = data[["percent_before", "percent_after"]]
+    low, high = min(0.0, 1.15 * float(ends.min().min())), max(0.0, 1.15 * float(ends.max().max()))
+    room = min(room + _PAD, _MOST_ROOM)
+    middle = ends.mean(axis=1)
+    if (middle <= 0).any():
+        low = min(low, -high * room / (1 - room))
+    if (middle > 0).any():
+        high = max(high, -low * room / (1 - room))
+    pad = _PAD * ((high - low) or 1.0)
+    return low - pad, high + pad
+
+
+def _beside(ends: list[float], low: float, high: float, room: float) -> float:
+    """Place the middle of a label over its dots, beside the line at zero and inside the axis."""
+    half = (room / 2 + _PAD / 2) * (high - low)
+    middle = float(np.mean(ends))
+    first, last = (low, 0.0) if middle <= 0 else (0.0, high)
+    return float(np.clip(middle, min(first + half, last), max(last - half, first)))
 
 
 def _broken(label: str) -> str:
@@ -102,12 +150,15 @@ def _title(data: pd.DataFrame) -> str:
     """Say how far apart the arms were before, and after."""
 
     def span(column: str) -> str:
-        low, high = float(data[column].min()), float(data[column].max())
-        if round(low) == round(high):
-            return f"{low:+.0f}%".replace("-", "−")
-        return f"{low:+.0f} to {high:+.0f}%".replace("-", "−")
+        low, high = round(float(data[column].min())), round(float(data[column].max()))
+        return _percent(high) if low == high else f"{_percent(low)[:-1]} to {_percent(high)}"
 
     return (
         f"Pilots stood {span('percent_before')} from their comparators before the start, and "
         f"{span('percent_after')} after"
     )
+
+
+def _percent(value: int) -> str:
+    """Write a rounded percentage with its sign; zero has none."""
+    return f"{value:+d}%".replace("-", "−") if value else "0%"

@@ -1,25 +1,41 @@
-"""The first page in plain English: five questions, one line a measure."""
+"""The first page in plain English: one sentence a measure, then five questions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from didkit.report.words import (
+from didkit.report.doubts import (
+    MORE,
+    alternatives_in_words,
+    before_the_start,
     cells_in_words,
-    compared,
-    equals,
-    findable,
-    gap_before_and_after,
+    left_out_in_words,
+    looked_at,
     methods_in_words,
-    moved_before,
+    speaks_against,
+    start_in_words,
+)
+from didkit.report.numerals import equals, interval, joined, plural, share_in_words
+from didkit.report.words import (
+    NO_PROOF,
+    adjusted,
+    at_once,
+    bottom_line,
+    compared,
+    findable,
+    frozen_in_words,
+    gap_before_and_after,
+    labelled,
+    not_the_difference,
     out_of_reach,
-    share_in_words,
-    signed,
+    standing,
     throughout,
     truths,
+    unlimited,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +64,7 @@ class Answer:
 
 
 def first_page(evaluation: Evaluation) -> tuple[Answer, ...]:
-    """Answer the five questions of the first page, with numbers.
+    """Say the answer in a sentence a measure, then answer the five questions, with numbers.
 
     Parameters
     ----------
@@ -58,8 +74,8 @@ def first_page(evaluation: Evaluation) -> tuple[Answer, ...]:
     Returns
     -------
     tuple of Answer
-        What was compared, how much was there before, what changed, how sure that is, and what
-        would change our mind.
+        In short; then what was compared, how much was there before, what changed, how sure that
+        is, and what would change our mind.
 
     Examples
     --------
@@ -69,28 +85,38 @@ def first_page(evaluation: Evaluation) -> tuple[Answer, ...]:
     >>> design = evaluation_design(draw(EvaluationProcess(), seed=1))
     >>> made = first_page(evaluate(design, ["cla"], inference=ClusterRobust("CR2")))
     >>> [answer.question for answer in made][:2]
-    ['What was compared?', 'How much was there before?']
+    ['In short', 'What was compared?']
     """
     makers = {
+        "In short": bottom_line,
+        "What was compared?": None,
         "How much was there before?": _before,
-        "What changed?": _changed,
+        "What changed?": at_once,
         "How sure is that?": _sure,
         "What would change our mind?": _mind,
     }
-    text = {"How sure is that?": truths(evaluation)}
-    return (
-        Answer("What was compared?", _what(evaluation)),
-        *(
-            Answer(
-                question,
-                text.get(question, ""),
-                tuple(
-                    (result.metric.label, maker(evaluation, name))
-                    for name, result in evaluation.results.items()
-                ),
-            )
-            for question, maker in makers.items()
-        ),
+    text = {
+        "What was compared?": _what(evaluation),
+        "How much was there before?": _all_throughout(evaluation),
+        "What changed?": _read_change(evaluation),
+        "How sure is that?": truths(evaluation),
+    }
+    return tuple(
+        Answer(question, text.get(question, ""), _lines(evaluation, question, maker))
+        for question, maker in makers.items()
+    )
+
+
+def _lines(
+    evaluation: Evaluation, question: str, maker: Callable[[Evaluation, str], str] | None
+) -> tuple[tuple[str, str], ...]:
+    """Answer one question for each measure, under its label; the role stands where it matters."""
+    if maker is None:
+        return ()
+    roles = question in ("In short", "What changed?")
+    return tuple(
+        (labelled(evaluation, name) if roles else result.metric.label, maker(evaluation, name))
+        for name, result in evaluation.results.items()
     )
 
 
@@ -99,37 +125,48 @@ def _what(evaluation: Evaluation) -> str:
 
 
 def _planned(evaluation: Evaluation) -> list[str]:
-    """Give the question of the plan, and say whether the run kept to it."""
+    """Give the question of the plan, whether the run kept to it, and what the plan notes."""
     record = evaluation.record
     if record is None:
         return []
-    question = record.plan.question.strip()
-    said = [f"{question.rstrip('.')}{'' if question.endswith('?') else '.'}"] if question else []
+    said = [_sentence(record.plan.question)]
     n = len(record.deviations)
-    kept = "no deviation" if n == 0 else f"{n} deviation{'' if n == 1 else 's'}, listed below"
-    if record.frozen:
-        said.append(f"The plan was written down and frozen before this run: {kept}.")
-    else:
-        said.append(f"The plan of this run was not frozen: {kept}.")
-    return said
+    kept = "no deviation" if n == 0 else f"{plural(n, 'deviation')}, listed below"
+    said.append(f"{frozen_in_words(record)}: {kept}.")
+    notes = _sentence(record.plan.statements.get("notes", ""))
+    if notes:
+        said.append(f"The plan notes: {notes}")
+    return [one for one in said if one]
+
+
+def _sentence(text: str) -> str:
+    """End a text of the plan as a sentence ends."""
+    text = " ".join(text.split())
+    return text if not text or text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _before(evaluation: Evaluation, metric: str) -> str:
     result = evaluation[metric]
     share = share_in_words(result.gap.facts["share_before"])
-    said = [f"{gap_before_and_after(result)}: {share}.", throughout(result)]
+    said = [f"{gap_before_and_after(result)}: {share}."]
+    if not _all_throughout(evaluation):
+        said.append(throughout(result))
     return " ".join(filter(None, said))
 
 
-def _changed(evaluation: Evaluation, metric: str) -> str:
-    result = evaluation[metric]
-    row = result.did.tidy().iloc[0]
-    size = f"{signed(float(row['estimate']))} {result.metric.unit}".strip()
-    if row["conf_low"] > 0 or row["conf_high"] < 0:
-        return f"From the start on the gap changed by {size}."
-    if np.isnan(row["conf_low"]):
-        return f"The gap moved by {size}."
-    return f"The gap moved by {size}: no evidence of a change."
+def _all_throughout(evaluation: Evaluation) -> str:
+    """Say once in how many periods pilots had fewer, where that is so of every measure."""
+    found = {throughout(result) for result in evaluation.results.values()}
+    if len(evaluation.results) < 2 or len(found) > 1:
+        return ""
+    return found.pop().replace("They", "On every measure pilots", 1)
+
+
+def _read_change(evaluation: Evaluation) -> str:
+    """Say once how the changes are to be read."""
+    unclear = any(standing(evaluation, name) == "unclear" for name in evaluation.metrics)
+    said = [NO_PROOF if unclear else "", not_the_difference(evaluation, evaluation.metrics)]
+    return " ".join(filter(None, said))
 
 
 def _sure(evaluation: Evaluation, metric: str) -> str:
@@ -141,40 +178,38 @@ def _sure(evaluation: Evaluation, metric: str) -> str:
         said = [f"No interval exists{tested}; the notes say why."]
     else:
         level = f"{evaluation.level * 100:g}% interval"
-        said = [f"{level} {signed(low)} to {signed(high)}{tested}.", findable(result)]
+        said = [f"{level} {interval(low, high)}{tested}.", unlimited(low, high)]
+        if standing(evaluation, metric) == "unclear" or "DetectableEffect" in result.findings:
+            said.append(findable(result))
     return " ".join(filter(None, [*said, out_of_reach(evaluation, metric)]))
 
 
 def _adjusted(evaluation: Evaluation, metric: str) -> str:
     """Give the p-value adjusted for several metrics, where the plan asks for one."""
-    record = evaluation.record
-    p = np.nan if record is None else float(record.adjusted.get(metric, np.nan))
+    p = adjusted(evaluation, metric)
     return f", adjusted p {equals(p)}" if np.isfinite(p) else ""
 
 
 def _mind(evaluation: Evaluation, metric: str) -> str:
-    """Say what speaks against the answer; where little does, say what was looked at."""
-    result, said = evaluation[metric], []
-    moved = moved_before(result, evaluation.level)
-    if moved:
-        said.append(f"{moved}: the change rests on an assumption that these data speak against.")
-    cells = cells_in_words(result, evaluation.level)
-    methods = methods_in_words(result, evaluation.level)
-    said += [one for one in (cells, methods) if one]
-    left = result.findings.get("LeaveOneOut")
-    if left is not None:
-        low, high = left.facts["lowest"], left.facts["highest"]
-        turned = low < 0 < high
-        said.append(
-            f"Without one pilot the change is anything from {signed(low)} to {signed(high)}: "
-            f"{'its sign hangs on one of them' if turned else 'its sign stays'}."
+    """Say what speaks against the answer; where nothing does, say what was looked at."""
+    result, level = evaluation[metric], evaluation.level
+    made = set(result.findings) - {"DetectableEffect"}  # made always, asked for or not
+    if not made:
+        looked = "No check could be made." if result.refused else "No check was asked for."
+    elif speaks_against(evaluation, metric):
+        looked = ""
+    else:
+        looked = (
+            f"Looked at: {joined(looked_at(evaluation, metric))}. Nothing there speaks against it."
         )
-    start = result.findings.get("PlaceboStart")
-    if start is not None and abs(start.facts["largest"]) >= abs(start.facts["actual"]):
-        said.append(
-            f"A start that never was gives {signed(start.facts['largest'])}, larger than the "
-            "change itself."
-        )
-    if not said and not result.findings:
-        return "No check could be made." if result.refused else "No check was asked for."
-    return " ".join(said) or "Nothing that was looked at speaks against it."
+    before = before_the_start(result, level)
+    said = [
+        looked,
+        before,
+        alternatives_in_words(evaluation, metric),
+        cells_in_words(result, level),
+        methods_in_words(result, level),
+        left_out_in_words(result),
+        "" if MORE in before else start_in_words(result, always=False),
+    ]
+    return " ".join(filter(None, said))

@@ -22,11 +22,12 @@ from didkit.report.text import (
     origin,
     reader_table,
     rows_table,
+    sensitivity_table,
     sources_table,
     title,
     who_tables,
 )
-from didkit.report.words import sentences
+from didkit.report.words import frozen_in_words, sentences
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def to_markdown(evaluation: Evaluation) -> str:
         lines += [""] if answer.lines else []
     lines += ["## The answer in one table", "", _table(reader_table(evaluation)), ""]
     lines += [_safe(caption(evaluation)), "", "On authorities observed in every period:", ""]
-    lines += [_table(complete_table(evaluation)), "", "## In words", ""]
+    lines += [_table(complete_table(evaluation)), ""]
+    others = sensitivity_table(evaluation)
+    lines += ["With the alternatives that the plan names:", ""] if len(others) else []
+    lines += [_table(others), ""] if len(others) else []
+    lines += ["## In words", ""]
     for name, result in evaluation.results.items():
         lines += [f"### {_safe(result.metric.label)}", ""]
         for question, answer_text in sentences(evaluation, name).items():
@@ -71,8 +76,12 @@ def _plan(evaluation: Evaluation) -> list[str]:
     record = evaluation.record
     if record is None:
         return []
-    state = "frozen before the run" if record.frozen else "not frozen"
-    lines = ["## The plan", "", f"Plan {state}; its digest: {_safe(record.digest)}.", ""]
+    lines = [
+        "## The plan",
+        "",
+        f"{frozen_in_words(record)}; its digest: {_safe(record.digest)}.",
+        "",
+    ]
     if record.deviations:
         lines += ["### Deviations", "", _table(deviation_table(record)), ""]
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from didkit.design import Neighbours
 from didkit.report.text import check_name, found_with
 from didkit.report.words import compared
 
@@ -63,6 +64,7 @@ def methods_note(evaluation: Evaluation) -> str:
     versions = ", ".join(f"{name} {v}" for name, v in source["versions"].items())
     said = [
         compared(evaluation),
+        _listed(evaluation),
         "The change was estimated by difference-in-differences: two-way fixed effects of "
         "authority and period on every cell with a value, each authority counting once. "
         f"{_cells(evaluation)}",
@@ -77,7 +79,7 @@ def methods_note(evaluation: Evaluation) -> str:
 
 def _found(evaluation: Evaluation) -> str:
     head = found_with(evaluation)
-    by = "by a two-sided test at the report's level, were the change of that size."
+    by = "by a two-sided test at the report's level, a change of that size or more."
     return f"{head}: {by}" if head else ""
 
 
@@ -130,7 +132,29 @@ def _beside(evaluation: Evaluation) -> str:
         said.append("The change was estimated again on authorities observed in every period.")
     if any(result.events is not None for result in results):
         said.append("Period by period it was estimated by an event study.")
+    named = _alternatives(evaluation)
+    if named:
+        said.append(
+            "The plan names alternatives, under each of which it was estimated again in the same "
+            f"way: {'; '.join(named)}."
+        )
     return " ".join(said)
+
+
+def _alternatives(evaluation: Evaluation) -> list[str]:
+    """Name the alternatives of the plan, in order."""
+    record = evaluation.record
+    if record is None or record.sensitivity.empty:
+        return []
+    return list(dict.fromkeys(map(str, record.sensitivity["name"])))
+
+
+def _listed(evaluation: Evaluation) -> str:
+    """Name the published list of neighbours that comparators come from."""
+    listed = getattr(evaluation.design.against, "neighbours", None)
+    if not isinstance(listed, Neighbours) or not listed.release:
+        return ""
+    return f"The neighbours are those of the list of {listed.release}."
 
 
 def _checks(evaluation: Evaluation) -> str:

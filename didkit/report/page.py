@@ -27,11 +27,12 @@ from didkit.report.text import (
     origin,
     reader_table,
     rows_table,
+    sensitivity_table,
     sources_table,
     title,
     who_tables,
 )
-from didkit.report.words import sentences
+from didkit.report.words import frozen_in_words, sentences
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -129,6 +130,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
             head=True,
             keep=True,
         ),
+        "other_table": _alternatives(evaluation),
         "metrics": metrics,
         "pilots": html_table(pilots, f"{len(pilots)} pilots", name="t-pilots"),
         "n_comparators": len(comparators),
@@ -159,6 +161,22 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "facts": facts(evaluation),
         "attribution": attribution(evaluation),
     }
+
+
+def _alternatives(evaluation: Evaluation) -> Markup | None:
+    """Write the change under each planned alternative; None without any."""
+    frame = sensitivity_table(evaluation)
+    if frame.empty:
+        return None
+    words = ("Measure", "Alternative", "Refused because")
+    return html_table(
+        frame,
+        "The change with the alternatives that the plan names",
+        name="t-alternatives",
+        numeric=tuple(name for name in frame.columns if name not in words),
+        head=True,
+        keep=True,
+    )
 
 
 def _time(now: datetime) -> str:
@@ -230,7 +248,7 @@ def _plan(evaluation: Evaluation) -> dict[str, Any] | None:
         return None
     deviations = deviation_table(record)
     return {
-        "frozen": record.frozen,
+        "frozen": frozen_in_words(record),
         "digest": record.digest,
         "n_deviations": len(deviations),
         "deviations": html_table(

@@ -11,8 +11,8 @@ import pandas as pd
 
 from didkit.errors import DidkitError
 from didkit.progress import steps
+from didkit.report.numerals import plural, signed
 from didkit.report.readouts import numbers
-from didkit.report.words import signed
 from didkit.results import Finding, hooks
 
 if TYPE_CHECKING:
@@ -173,8 +173,9 @@ def _note(result: MetricResult) -> str:
         return ""
     row = other.tidy().iloc[0]
     return (
-        f"Only the {int(row['n_pilots'])} pilots and {int(row['n_comparators'])} comparators "
-        "observed in every period; the change on every cell with a value is "
+        f"Only the {plural(int(row['n_pilots']), 'pilot')} and "
+        f"{plural(int(row['n_comparators']), 'comparator')} observed in every period; the change "
+        "on every cell with a value is "
         f"{signed(float(result.did.values[0]))}."
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from didkit.report.words import equals, signed
+from didkit.report.numerals import equals, signed
 from didkit.results.tables import number
 
 __all__ = ["numbers", "readable"]
@@ -204,6 +204,8 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         return _by_period(data), _HEADS
     if kind == "leverage":
         return _heaviest(data), _HEADS
+    if kind == "reuse":
+        data = _busiest(data)
     shown = data.drop(columns=[n for n in _DROPPED.get(kind, []) if n in data.columns])
     heads = dict(_HEADS)
     if kind == "events":
@@ -244,6 +246,17 @@ def _by_period(data: pd.DataFrame) -> pd.DataFrame:
     units = pd.MultiIndex.from_frame(lacking[["unit", "name"]].drop_duplicates())
     laid = wide.reindex(index=units, columns=periods).astype(object)  # a full period is all NaN
     return laid.fillna("").reset_index()
+
+
+def _busiest(data: pd.DataFrame) -> pd.DataFrame:
+    """Keep the comparators that are drawn, and the mean of the others."""
+    drawn = data["shown"].astype(bool)
+    rest = data[~drawn]
+    if rest.empty or not drawn.any():
+        return data
+    numbers = rest.drop(columns="shown").select_dtypes("number").mean().to_dict()
+    others = {"unit": "", "name": f"{len(rest)} others, mean", **numbers}
+    return pd.concat([data[drawn].astype(object), pd.DataFrame([others])], ignore_index=True)
 
 
 def _heaviest(data: pd.DataFrame) -> pd.DataFrame:

@@ -53,6 +53,9 @@ class PlanRecord:
         Whether a frozen plan lay beside it.
     frozen_on : str
         When it was frozen (UTC), empty if it was not.
+    before_data : bool
+        Whether it was frozen alone, before its data were there, so that no file was compared;
+        false if it was not frozen.
     digest : str
         SHA-256 of the content of the plan that was run.
     deviations : tuple of Deviation
@@ -71,6 +74,9 @@ class PlanRecord:
         One row an alternative of the plan and metric: ``name, metric, estimate, conf_low,
         conf_high, p_value, n_pilots, n_comparators, refused`` (the metric's unit; why there is
         none).
+    alternatives : DataFrame
+        The same in full, as `Estimate.tidy` has it, led by ``alternative, estimator`` and with
+        ``refused`` at the end.
     """
 
     plan: Plan
@@ -84,3 +90,23 @@ class PlanRecord:
     adjusted: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    alternatives: pd.DataFrame = field(default_factory=pd.DataFrame)
+    before_data: bool = False
+
+    @property
+    def said(self) -> str:
+        """When the plan was frozen, and whether its data were there, in words.
+
+        Examples
+        --------
+        >>> fields = dict(plan=None, digest="", deviations=(), roles={})
+        >>> PlanRecord(frozen=True, frozen_on="2026-01-01", before_data=True, **fields).said
+        'frozen on 2026-01-01, before its data were there: no data file was compared'
+        """
+        if not self.frozen:
+            return "not frozen before this run"
+        if self.before_data:
+            return (
+                f"frozen on {self.frozen_on}, before its data were there: no data file was compared"
+            )
+        return f"frozen on {self.frozen_on}, with its data"

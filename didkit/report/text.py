@@ -9,7 +9,8 @@ import pandas as pd
 
 from didkit.design import Neighbours
 from didkit.read import RELEASES
-from didkit.report.words import share_text, signed
+from didkit.report.doubts import alternatives
+from didkit.report.numerals import share_text, signed
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "origin",
     "reader_table",
     "rows_table",
+    "sensitivity_table",
     "sources_table",
     "title",
     "who_tables",
@@ -40,7 +42,7 @@ SYNTHETIC = "The data are synthetic: no authority, child or number is real."
 _RELEASE = "synthetic"  # as didkit.simulate names it
 _NAMES = {
     "PreTrends": "Before the start",
-    "PlaceboStart": "A start that never was",
+    "PlaceboStart": "An earlier start",
     "PlaceboPilots": "Placebo pilots",
     "LeaveOneOut": "Leaving one out",
     "DetectableEffect": "What could have been found",
@@ -115,8 +117,8 @@ def found_with(evaluation: Evaluation) -> str:
         if "DetectableEffect" in result.findings
     }
     if len(powers) != 1:
-        return "Would have been found" if powers else ""
-    return f"Found with {powers.pop():.0%} probability"
+        return "Would probably be found" if powers else ""
+    return f"Would probably ({powers.pop():.0%}) be found"
 
 
 def complete_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -140,10 +142,37 @@ def complete_table(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def sensitivity_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Write each measure's change as planned, then under each planned alternative; or nothing."""
+    rows = []
+    level = f"{evaluation.level * 100:g}% interval"
+    for name, result in evaluation.results.items():
+        others = alternatives(evaluation, name)
+        if others.empty:
+            continue
+        planned = result.did.tidy().iloc[0].to_dict()
+        found = [{**planned, "name": "as planned", "refused": ""}, *others.to_dict("records")]
+        for row in found:
+            made = {"Measure": result.metric.label, "Alternative": str(row["name"])}
+            if np.isnan(row["estimate"]):
+                made |= dict.fromkeys(("Change", level, "p", *_ARMS), "")
+                made["Change"] = "not made"
+            else:
+                made["Change"] = signed(float(row["estimate"]))
+                made[level] = _interval(float(row["conf_low"]), float(row["conf_high"]))
+                made["p"] = tables.p_value(float(row["p_value"]))
+                made |= {arm: f"{int(row[f'n_{arm.lower()}']):,}" for arm in _ARMS}
+            rows.append({**made, "Refused because": str(row["refused"])})
+    frame = pd.DataFrame(rows)
+    if len(frame) and not frame["Refused because"].any():
+        return frame.drop(columns="Refused because")
+    return frame
+
+
 def caption(evaluation: Evaluation) -> str:
     """Say how to read the table of measures."""
     found = found_with(evaluation)
-    detectable = "the change that would have been, also in per cent of the comparators' level."
+    detectable = "the smallest such change, also in per cent of the comparators' level."
     return (
         "Gap: mean of pilots less mean of comparators, each authority counted once. There before: "
         "share of the gap afterwards that was there before. Change: difference-in-differences "
@@ -303,7 +332,9 @@ def facts(evaluation: Evaluation) -> dict[str, str]:
         "How the pilots were selected": source["selection"],
         "Level": f"{source['level'] * 100:g}%",
         "Inference": _by_metric(source["inference"]),
-        "Seeds": _by_metric({k: str(v) for k, v in source["seeds"].items()}),
+        "Seeds": _by_metric(
+            {k: "none drawn" if v is None else str(v) for k, v in source["seeds"].items()}
+        ),
         "Checks": _by_metric({k: ", ".join(v) for k, v in source["checks"].items()}),
         "Versions": ", ".join(f"{name} {v}" for name, v in source["versions"].items()),
     }

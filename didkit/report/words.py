@@ -6,35 +6,63 @@ that there is no evidence of a change, with the change that would have been foun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from didkit.panel import Metric
-from didkit.results import tables
+from didkit.report.doubts import (
+    alternatives_in_words,
+    before_the_start,
+    cells_in_words,
+    left_out_in_words,
+    methods_in_words,
+    moved_before,
+    start_in_words,
+)
+from didkit.report.numerals import (
+    adjusted_p,
+    amount,
+    change_of,
+    count,
+    day,
+    directions,
+    equals,
+    inside,
+    interval,
+    more,
+    said,
+    said_signed,
+    share_in_words,
+    share_text,
+)
 
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation, MetricResult
+    from didkit.report.record import PlanRecord
+    from didkit.results import Finding
 
 __all__ = [
-    "cells_in_words",
+    "adjusted",
+    "at_once",
+    "bottom_line",
     "compared",
-    "equals",
     "findable",
+    "frozen_in_words",
     "gap_before_and_after",
-    "methods_in_words",
-    "moved_before",
+    "labelled",
+    "not_the_difference",
     "out_of_reach",
     "sentences",
-    "share_in_words",
-    "share_text",
     "short",
-    "signed",
+    "standing",
     "throughout",
     "truths",
+    "unlimited",
 ]
 
-_SMALL = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+Standing = Literal["none", "unclear", "adjusted away", "changed"]
+NO_PROOF = "No evidence of a change is not evidence of no change."
+_NEAR = 1e-9  # two numbers that differ by rounding only
 
 
 def compared(evaluation: Evaluation) -> str:
@@ -50,13 +78,64 @@ def compared(evaluation: Evaluation) -> str:
         "unknown": "in a way that nobody has recorded",
     }[design.selection]
     n, m = len(design.pilots), len(design.comparators)
-    who = f"{_count(n).capitalize()} {'pilot' if n == 1 else 'pilots'} that started {when}"
+    against = design.against.describe().partition("; list: ")[0]
     return (
-        f"{who} {'is' if n == 1 else 'are'} compared with {_count(m)} "
-        f"{'comparator' if m == 1 else 'comparators'}, {design.periods[0]} to "
-        f"{design.periods[-1]}: {design.against.describe()}. The "
+        f"{count(n).capitalize()} {'pilot' if n == 1 else 'pilots'}"
+        f"{_used(evaluation, n, 'pilots')} that started {when} "
+        f"{'is' if n == 1 else 'are'} compared with {count(m)} "
+        f"{'comparator' if m == 1 else 'comparators'}{_used(evaluation, m, 'comparators')}, "
+        f"{design.periods[0]} to {design.periods[-1]}: {against}. The "
         f"{'pilot was' if n == 1 else 'pilots were'} chosen {chosen}."
     )
+
+
+def _used(evaluation: Evaluation, named: int, arm: str) -> str:
+    """Say how many of an arm were used, where that is not all that are named."""
+    used = [int(result.did.glance().iloc[0][arm]) for result in evaluation.results.values()]
+    low, high = min(used), max(used)
+    if low == named:
+        return ""
+    return f" ({count(low)} used)" if low == high else f" ({low:,} to {high:,} used, by measure)"
+
+
+def frozen_in_words(record: PlanRecord) -> str:
+    """Say whether and when the plan was frozen, without a full stop."""
+    if not record.frozen:
+        return "The plan of this run was not frozen"
+    data = "before the data were published" if record.before_data else "with the data at hand"
+    return f"The plan was frozen on {day(record.frozen_on)}, {data}"
+
+
+def labelled(evaluation: Evaluation, metric: str) -> str:
+    """Name a measure, with its role where the plan has two."""
+    label, role = evaluation[metric].metric.label, _role(evaluation, metric)
+    return f"{label} ({role})" if role else label
+
+
+def _role(evaluation: Evaluation, metric: str) -> str:
+    """Return the role of a measure; nothing where the plan has one family only."""
+    record = evaluation.record
+    if record is None or "secondary" not in record.roles.values():
+        return ""
+    return str(record.roles.get(metric, ""))
+
+
+def bottom_line(evaluation: Evaluation, metric: str) -> str:
+    """Say one measure in one sentence: what happened, or what could have been missed."""
+    result = evaluation[metric]
+    row, holds = result.did.tidy().iloc[0], standing(evaluation, metric)
+    size = change_of(result.metric, float(row["estimate"]))
+    if holds == "none":
+        return f"The gap moved by {size}; no interval exists."
+    if holds == "unclear":
+        return f"No sign that it changed; {_missable(result)}."
+    limits = interval(float(row["conf_low"]), float(row["conf_high"]))
+    said = f"The gap changed by {size} ({evaluation.level * 100:g}% interval {limits})"
+    if holds == "adjusted away":
+        said += f"; {_not_after_adjustment(evaluation, metric)}"
+    if moved_before(result, evaluation.level):
+        said += "; it had already moved before the start"
+    return f"{said}."
 
 
 def short(evaluation: Evaluation, metric: str) -> str:
@@ -64,26 +143,24 @@ def short(evaluation: Evaluation, metric: str) -> str:
     result = evaluation[metric]
     gaps = _gaps(result)
     row = result.did.tidy().iloc[0]
-    low, high = float(row["conf_low"]), float(row["conf_high"])
-    holds = "changed"
-    if np.isnan(low) or np.isnan(high):
-        holds, interval = "no interval exists", ""
-    else:
-        interval = f" ({signed(low)} to {signed(high)})"
-    if low <= 0 <= high:
-        holds = "no evidence of a change"
-        found = findable(result)
-        if found:
-            holds += f"; {_inside(found).rstrip('.')}"
+    standing_now = standing(evaluation, metric)
+    limits = f" ({interval(float(row['conf_low']), float(row['conf_high']))})"
+    holds = {
+        "none": "no interval exists",
+        "unclear": f"no evidence of a change; {inside(findable(result)).rstrip('.')}",
+        "adjusted away": f"changed; {_not_after_adjustment(evaluation, metric)}",
+        "changed": "changed",
+    }[standing_now]
     share = result.gap.facts["share_before"]
     there = "the sign turned" if np.isnan(share) else f"{share_text(share)} there before"
     truth = evaluation.truth.get(metric)
-    known = "" if truth is None else f"; true effect: {signed(truth)}"
+    known = "" if truth is None else f"; true effect: {said_signed(truth)}"
     moved = moved_before(result, evaluation.level)
     return (
-        f"{result.metric.label}: {_more(result.metric, gaps['gap_before'])} before, "
-        f"{_more(result.metric, gaps['gap_after'])} after ({there}); change "
-        f"{signed(float(row['estimate']))}{interval}: {holds}{known}."
+        f"{labelled(evaluation, metric)}: {more(result.metric, gaps['gap_before'])} before, "
+        f"{more(result.metric, gaps['gap_after'])} after ({there}); change "
+        f"{change_of(result.metric, float(row['estimate']))}"
+        f"{'' if standing_now == 'none' else limits}: {holds}{known}."
         f"{f' {moved}.' if moved else ''}"
     )
 
@@ -99,8 +176,8 @@ def truths(evaluation: Evaluation) -> str:
         return ""
     missed = n - int(known["truth"].between(known["conf_low"], known["conf_high"]).sum())
     return (
-        f"Here the truth is known: {_count(missed)} of {_count(n)} intervals "
-        f"{'misses' if missed == 1 else 'miss'} it. This is what one draw can do; with {_count(n)} "
+        f"Here the truth is known: {count(missed)} of {count(n)} intervals "
+        f"{'misses' if missed == 1 else 'miss'} it. This is what one draw can do; with {count(n)} "
         f"measures at least one misses in about {1 - evaluation.level**n:.0%} of draws if they "
         "were independent."
     )
@@ -116,17 +193,21 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
     made = {
         "There before": [_before(result), throughout(result)],
         "What changed": [
-            _change(result, level),
+            _change(evaluation, metric),
+            not_the_difference(evaluation, (metric,)),
             out_of_reach(evaluation, metric),
             _truth(evaluation, metric),
         ],
         "What could have been found": [_detectable(result)],
         "What would change our mind": [
+            before_the_start(result, level),
+            _not_parallel(result, level),
+            alternatives_in_words(evaluation, metric),
             cells_in_words(result, level),
             methods_in_words(result, level),
-            _left_out(result),
+            left_out_in_words(result),
+            start_in_words(result, always=True),
             _placebos(result),
-            _pre_trends(result, level),
         ],
         "Pilots and comparators that rose": [_counted(evaluation, metric)],
     }
@@ -141,50 +222,29 @@ def gap_before_and_after(result: MetricResult) -> str:
     """Say both gaps in one short sentence, without a full stop."""
     gaps, metric = _gaps(result), result.metric
     verb = "had" if metric.kind in ("rate", "count") else "were"
-    unit = f" {metric.unit}" if metric.unit else ""
     return (
-        f"Pilots {verb} {_more(metric, gaps['gap_before'])}{unit} than their comparators before "
-        f"the start, {_more(metric, gaps['gap_after'])} after it"
+        f"Pilots {verb} {more(metric, gaps['gap_before'], unit=True)} than their comparators "
+        f"before the start, {more(metric, gaps['gap_after'])} after it"
     )
-
-
-def share_in_words(share: float) -> str:
-    """Say how much of the gap afterwards was there before, without a full stop."""
-    if np.isnan(share):
-        return "the sign of the gap turned"
-    if share < 1:
-        return f"{share:.0%} of the gap was there before"
-    if share_text(share) == "all":
-        return "all of the gap was there before"
-    return f"all of the gap was there before ({share:.0%}), and it has narrowed"
 
 
 def _before(result: MetricResult) -> str:
     metric = result.metric
     gaps = _gaps(result)
     before, after = gaps["gap_before"], gaps["gap_after"]
-    what = f"{_inside(metric.label)} {metric.unit}" if metric.kind == "rate" else ""
+    share = share_in_words(result.gap.facts["share_before"])
     if metric.kind in ("rate", "count"):
-        first = f"Before the start pilots had {_more(metric, before)} "
-        first += f"{what or _inside(metric.label)} than their comparators, afterwards "
-        first += _more(metric, after)
-    else:
-        first = (
-            f"Before the start pilots were {_more(metric, before)} than their comparators on "
-            f"{_inside(metric.label)} ({metric.unit or 'units of the metric'}), afterwards "
-            f"{_more(metric, after)}"
-        )
-    share = result.gap.facts["share_before"]
-    if np.isnan(share):
-        return f"{first}: the sign of the gap turned."
-    if share > 1 and share_text(share) != "all":
+        what = inside(metric.label)
+        what += f" {metric.unit}" if metric.kind == "rate" else ""
         return (
-            f"{first}: all of the gap seen afterwards was there before ({share:.0%}), and the gap "
-            "has narrowed."
+            f"Before the start pilots had {more(metric, before)} {what} than their comparators, "
+            f"afterwards {more(metric, after)}: {share}."
         )
-    if share >= 1:
-        return f"{first}: all of the gap seen afterwards was there before."
-    return f"{first}: {share:.0%} of the gap seen afterwards was there before."
+    unit = f" ({metric.unit})" if metric.kind == "percent" and metric.unit else ""
+    return (
+        f"Before the start pilots were {more(metric, before, unit=True)} than their comparators on "
+        f"{inside(metric.label)}{unit}, afterwards {more(metric, after, unit=True)}: {share}."
+    )
 
 
 def throughout(result: MetricResult) -> str:
@@ -194,40 +254,110 @@ def throughout(result: MetricResult) -> str:
         return ""
     values = by_period.values
     n, below, above = len(values), int((values < 0).sum()), int((values > 0).sum())
-    down, up = _directions(result.metric)
+    down, up = directions(result.metric)
     word, k = (down, below) if below >= above else (up, above)
     verb = "had" if result.metric.kind in ("rate", "count") else "were"
     if n < 2 or k == 0:
         return ""
     if below == above:
-        return f"They {verb} as often {up} as {down}: in {_count(k)} of {_count(n)} periods each."
+        return f"They {verb} as often {up} as {down}: in {count(k)} of {count(n)} periods each."
     if k == n:
-        return f"They {verb} {word} throughout: in all {_count(n)} periods."
-    return f"They {verb} {word} in {_count(k)} of {_count(n)} periods."
+        return f"They {verb} {word} throughout: in all {count(n)} periods."
+    return f"They {verb} {word} in {count(k)} of {count(n)} periods."
 
 
 # -- what changed, and how sure ------------------------------------------------------------------
 
 
-def _change(result: MetricResult, level: float) -> str:
+def standing(evaluation: Evaluation, metric: str) -> Standing:
+    """Say where the interval stands, and whether the adjusted p-value stands with it."""
+    row = evaluation[metric].did.tidy().iloc[0]
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    if np.isnan(low) or np.isnan(high):
+        return "none"
+    if low <= 0 <= high:
+        return "unclear"
+    return "adjusted away" if adjusted(evaluation, metric) > 1 - evaluation.level else "changed"
+
+
+def adjusted(evaluation: Evaluation, metric: str) -> float:
+    """Return the p-value adjusted for several measures; NaN where the plan asks for none."""
+    record = evaluation.record
+    return np.nan if record is None else float(record.adjusted.get(metric, np.nan))
+
+
+def _not_after_adjustment(evaluation: Evaluation, metric: str) -> str:
+    return (
+        f"after adjustment for several measures ({adjusted_p(adjusted(evaluation, metric))}) this "
+        "is not evidence of a change"
+    )
+
+
+def at_once(evaluation: Evaluation, metric: str) -> str:
+    """Say the change of one measure with its standing, for the first page."""
+    result = evaluation[metric]
+    size = change_of(result.metric, float(result.did.values[0]))
+    return {
+        "none": f"The gap moved by {size}.",
+        "unclear": f"The gap moved by {size}: no evidence of a change.",
+        "adjusted away": f"From the start on the gap changed by {size}; "
+        f"{_not_after_adjustment(evaluation, metric)}.",
+        "changed": f"From the start on the gap changed by {size}.",
+    }[standing(evaluation, metric)]
+
+
+def _change(evaluation: Evaluation, metric: str) -> str:
+    result = evaluation[metric]
     row, sure = result.did.tidy().iloc[0], result.did.uncertainty
-    unit = result.metric.unit
     value, low, high = float(row["estimate"]), float(row["conf_low"]), float(row["conf_high"])
-    size = f"{signed(value)} {unit}".strip()
+    size = change_of(result.metric, value)
     method = sure.method.split(",")[0] if sure is not None else "no inference"
     p = f", p {equals(float(row['p_value']))}" if np.isfinite(row["p_value"]) else ""
-    if np.isnan(low) or np.isnan(high):
-        return (
-            f"From the start on the gap changed by {size} ({method}{p}); no interval exists, and "
-            "the notes say why."
-        )
-    where = f"{level * 100:g}% interval {signed(low)} to {signed(high)}; {method}{p}"
-    if low <= 0 <= high:
-        return (
-            f"The gap moved by {size} ({where}): no evidence of a change beyond what authorities "
-            "show without a programme."
-        )
-    return f"From the start on the gap changed by {size} ({where})."
+    where = f"{evaluation.level * 100:g}% interval {interval(low, high)}; {method}{p}"
+    changed = f"From the start on the gap changed by {size}"
+    said = {
+        "none": f"{changed} ({method}{p}); no interval exists, and the notes say why.",
+        "unclear": f"The gap moved by {size} ({where}): no evidence of a change beyond what "
+        "authorities show without a programme.",
+        "adjusted away": f"{changed} ({where}); {_not_after_adjustment(evaluation, metric)}.",
+        "changed": f"{changed} ({where}).",
+    }[standing(evaluation, metric)]
+    role = _role(evaluation, metric)
+    named = f"This is a {role} measure of the plan." if role else ""
+    return " ".join(filter(None, [said, unlimited(low, high), named]))
+
+
+def unlimited(low: float, high: float) -> str:
+    """Explain an interval that has no end on one side, or on both; nothing for any other."""
+    if not (np.isinf(low) or np.isinf(high)):
+        return ""
+    if np.isinf(low) and np.isinf(high):
+        return "An interval from −∞ to +∞: with so few authorities no change can be ruled out."
+    return "An end at ∞: with so few authorities no change on that side can be ruled out."
+
+
+def not_the_difference(evaluation: Evaluation, metrics: tuple[str, ...]) -> str:
+    """Say for which measures the change is not the gap after less the gap before, and why."""
+    labels, reasons = [], {}
+    for name in metrics:
+        result = evaluation[name]
+        gaps, change = _gaps(result), float(result.did.values[0])
+        simple = gaps["gap_after"] - gaps["gap_before"]
+        near = abs(simple - change) <= _NEAR * max(abs(change), *map(abs, gaps.values()))
+        if near or said(simple) == said(change):
+            continue
+        labels.append(inside(result.metric.label))
+        if result.did.glance().iloc[0]["cells_without_value"] > 0:
+            reasons["cells are missing"] = True
+    if not labels:
+        return ""
+    if len(set(evaluation.design.starts.values())) > 1:
+        reasons["starts are staggered"] = True
+    if evaluation.design.sets is not None:
+        reasons["each pilot has comparators of its own"] = True
+    why = f", because {' and '.join(reasons)}" if reasons else ""
+    which = "" if len(labels) == len(metrics) else f" ({', '.join(labels)})"
+    return f"The change{which} is not simply the gap after less the gap before{why}."
 
 
 def _truth(evaluation: Evaluation, metric: str) -> str:
@@ -235,7 +365,7 @@ def _truth(evaluation: Evaluation, metric: str) -> str:
         return ""
     truth = evaluation.truth[metric]
     row = evaluation[metric].did.tidy().iloc[0]
-    size = "zero" if truth == 0 else signed(truth)
+    size = "zero" if truth == 0 else said_signed(truth)
     if not (np.isfinite(row["conf_low"]) and np.isfinite(row["conf_high"])):
         return f"The true effect is {size}."
     inside = row["conf_low"] <= truth <= row["conf_high"]
@@ -249,31 +379,59 @@ def _truth(evaluation: Evaluation, metric: str) -> str:
 
 
 def _detectable(result: MetricResult) -> str:
+    """Say with its unit what could have been found."""
     finding = result.findings.get("DetectableEffect")
     if finding is None:
         return ""
     size, percent = finding.facts["detectable"], finding.facts["percent"]
-    power = f"{finding.facts['power']:.0%} probability"
-    if not np.isfinite(size):
-        return f"No change, however large, would have been found with {power}."
+    if not np.isfinite(size) or _more_than_all(result, finding):
+        return findable(result)
     level = f" ({percent:.0f}% of the comparators' level)" if np.isfinite(percent) else ""
-    what = f"{tables.number(size)} {result.metric.unit}".strip()
     return (
-        f"A change of {what}{level} would have been found with {power}, a smaller one less often."
+        f"A change of {amount(result.metric, size)}{level} or more would {_likely(finding)} have "
+        "been found, a smaller one less often."
     )
 
 
 def findable(result: MetricResult) -> str:
-    """Name the change that would have been found, in a short sentence; none where none is known."""
+    """Name in a short sentence the change that would have been found, or say why there is none."""
+    finding = result.findings.get("DetectableEffect")
+    if finding is None:
+        could = "could not be" if "DetectableEffect" in result.refused else "was not"
+        return f"What could have been found {could} computed."
+    size, percent = finding.facts["detectable"], finding.facts["percent"]
+    if not np.isfinite(size):
+        return f"No change, however large, would {_likely(finding)} have been found."
+    if _more_than_all(result, finding):
+        return (
+            f"Not even a fall to zero would {_likely(finding)} have been found; a rise of "
+            f"{said(size)} or more would."
+        )
+    level = f" ({percent:.0f}%)" if np.isfinite(percent) else ""
+    return f"A change of {said(size)}{level} or more would {_likely(finding)} have been found."
+
+
+def _likely(finding: Finding) -> str:
+    return f"probably ({finding.facts['power']:.0%})"
+
+
+def _more_than_all(result: MetricResult, finding: Finding) -> bool:
+    """Whether the detectable change is more than all that comparators have, and none is below 0."""
+    return result.metric.non_negative and finding.facts["percent"] > 100
+
+
+def _missable(result: MetricResult) -> str:
+    """Say what could have been missed, for the end of a sentence."""
     finding = result.findings.get("DetectableEffect")
     if finding is None or not np.isfinite(finding.facts["detectable"]):
-        return ""
+        return inside(findable(result)).rstrip(".")
+    if _more_than_all(result, finding):
+        return "even a fall to zero could have been missed"
     percent = finding.facts["percent"]
-    level = f" ({percent:.0f}%)" if np.isfinite(percent) else ""
-    return (
-        f"A change of {tables.number(finding.facts['detectable'])}{level} would have been found "
-        f"with {finding.facts['power']:.0%} probability."
-    )
+    if np.isfinite(percent):
+        return f"a change below {percent:.0f}% of the comparators' level could have been missed"
+    size = amount(result.metric, finding.facts["detectable"])
+    return f"a change below {size} could have been missed"
 
 
 def out_of_reach(evaluation: Evaluation, metric: str) -> str:
@@ -284,15 +442,15 @@ def out_of_reach(evaluation: Evaluation, metric: str) -> str:
     size = abs(record.smallest_effect[metric])
     row = evaluation[metric].did.tidy().iloc[0]
     low, high = float(row["conf_low"]), float(row["conf_high"])
-    text = tables.number(size)
+    text = f"{size:,g}"  # as the plan says it
     named = f"The smallest change of interest is {text}"
     if np.isnan(low) or np.isnan(high):
         return f"{named}; without an interval it cannot be ruled out."
     if low >= size or high <= -size:
         return f"{named}: the whole interval is at least as far from zero."
-    beyond = [limit for limit, out in ((-size, low <= -size), (size, high >= size)) if out]
+    beyond = [sign for sign, out in (("−", low <= -size), ("+", high >= size)) if out]
     if beyond:
-        reached = " and ".join(signed(limit) for limit in beyond)
+        reached = " and ".join(f"{sign}{text}" for sign in beyond)
         which = "changes that large" if len(beyond) > 1 else "a change that large"
         return f"{named}: the interval reaches beyond {reached}, so {which} cannot be ruled out."
     return f"Changes as large as {text}, the smallest of interest, are outside the interval."
@@ -306,7 +464,7 @@ def _counted(evaluation: Evaluation, metric: str) -> str:
     if pilots.empty:
         return ""
     kind = evaluation.design.panel.metric(evaluation.counted(metric)).kind
-    label = _inside(evaluation[metric].metric.label)
+    label = inside(evaluation[metric].metric.label)
     more = f"more {label}" if kind == "count" else f"a higher rate of {label}"
     if kind not in ("count", "rate"):
         more = f"a higher value of {label}"
@@ -320,145 +478,24 @@ def _counted(evaluation: Evaluation, metric: str) -> str:
         return f"The one pilot{both} {had} {more} in {last} than in {first}{beside}."
     beside = f"; so had {rose}" if len(others) else ""
     return (
-        f"{_count(int(pilots.sum())).capitalize()} of {_count(len(pilots))} pilots{both} had "
+        f"{count(int(pilots.sum())).capitalize()} of {count(len(pilots))} pilots{both} had "
         f"{more} in {last} than in {first}{beside}."
     )
 
 
-# -- what would change our mind ------------------------------------------------------------------
-
-
-def cells_in_words(result: MetricResult, level: float) -> str:
-    """Give the estimate on complete cells where it tells another story."""
-    other = result.did_complete
-    if other is None:
+def _not_parallel(result: MetricResult, level: float) -> str:
+    """Say what a test that does not reject leaves open."""
+    if "PreTrends" not in result.findings or moved_before(result, level):
         return ""
-    mine, theirs = result.did.tidy().iloc[0], other.tidy().iloc[0]
-    turned = mine["estimate"] * theirs["estimate"] < 0
-    alpha = 1 - level
-    crossed = (mine["p_value"] < alpha) != (theirs["p_value"] < alpha)
-    if not turned and not crossed:
-        return ""
-    p = float(theirs["p_value"])
-    says = f" (p {equals(p)})" if np.isfinite(p) else ""
-    why = "the sign" if turned else f"which side of {tables.p_value(alpha)} p falls on"
-    n, m = int(theirs["n_pilots"]), int(theirs["n_comparators"])
-    return (
-        f"On the {n} {'pilot' if n == 1 else 'pilots'} and {m} "
-        f"{'comparator' if m == 1 else 'comparators'} observed in every period the change is "
-        f"{signed(float(theirs['estimate']))}{says}: "
-        f"{why} hangs on which cells are used."
-    )
-
-
-def methods_in_words(result: MetricResult, level: float) -> str:
-    """Say that methods of inference stand on both sides of the level, where they do.
-
-    CR0 and CR1 have no voice: with few pilots they reject a true null too often.
-    """
-    table = result.methods
-    loud = table["method"].str.startswith(("CR0", "CR1"))
-    heard = table[np.isfinite(table["p_value"].astype(float)) & ~loud].sort_values("p_value")
-    alpha = round(1 - level, 12)
-    if heard.empty or not heard["p_value"].iloc[0] <= alpha < heard["p_value"].iloc[-1]:
-        return ""
-    ends = [
-        f"{equals(float(row['p_value']))} by {str(row['method']).partition(', ')[0]}"
-        for row in (heard.iloc[0], heard.iloc[-1])
-    ]
-    return (
-        f"p {ends[0]}, but {ends[1]}: which side of {tables.p_value(alpha)} it falls on hangs on "
-        "the method."
-    )
-
-
-def _left_out(result: MetricResult) -> str:
-    finding = result.findings.get("LeaveOneOut")
-    return finding.headline if finding is not None else ""
+    return "That does not show that trends would have stayed parallel."
 
 
 def _placebos(result: MetricResult) -> str:
-    """Compare with starts that never were, and with pilots that never were."""
-    parts = []
-    start = result.findings.get("PlaceboStart")
-    if start is not None:
-        largest, actual = start.facts["largest"], start.facts["actual"]
-        than = "larger" if abs(largest) > abs(actual) else "smaller"
-        n = len(start.table)
-        parts.append(
-            f"With a start that never was ({_count(n)} earlier period{'' if n == 1 else 's'} "
-            f"tried) the largest change is {signed(largest)}, {than} than the actual one."
-        )
+    """Compare with comparators taken as pilots."""
     pilots = result.findings.get("PlaceboPilots")
-    if pilots is not None:
-        parts.append(
-            f"Of {int(pilots.facts['draws']):,} sets of comparators taken as pilots, "
-            f"{pilots.facts['share_as_large']:.0%} moved at least as far."
-        )
-    return " ".join(parts)
-
-
-def moved_before(result: MetricResult, level: float) -> str:
-    """Say that the gap moved before the start where the joint test speaks against parallel trends.
-
-    Without a full stop; empty where it does not.
-    """
-    finding = result.findings.get("PreTrends")
-    p = float(finding.facts["p_value"]) if finding is not None else np.nan
-    if not p < round(1 - level, 12):
+    if pilots is None:
         return ""
-    return f"Before the start the gap already moved (joint p {equals(p)})"
-
-
-def _pre_trends(result: MetricResult, level: float) -> str:
-    finding = result.findings.get("PreTrends")
-    if finding is None:
-        return ""
-    moved = moved_before(result, level)
-    if moved:
-        return f"{moved}: the change rests on an assumption that these data speak against."
     return (
-        f"Before the start the gap moved by at most {tables.number(finding.facts['largest'])} "
-        f"from its last value (joint p {equals(finding.facts['p_value'])}); that does not show "
-        "that trends would have stayed parallel."
+        f"Of {int(pilots.facts['draws']):,} sets of comparators taken as pilots, "
+        f"{pilots.facts['share_as_large']:.0%} moved at least as far."
     )
-
-
-# -- small words ---------------------------------------------------------------------------------
-
-
-def _count(n: int) -> str:
-    return _SMALL[n] if 0 <= n < len(_SMALL) else f"{n:,}"
-
-
-def _directions(metric: Metric) -> tuple[str, str]:
-    return ("fewer", "more") if metric.kind in ("rate", "count") else ("lower", "higher")
-
-
-def _more(metric: Metric, value: float) -> str:
-    down, up = _directions(metric)
-    return f"{tables.number(abs(value))} {down if value < 0 else up}"
-
-
-def share_text(share: float) -> str:
-    """Write the share of a gap that was there before; more than all of it is all."""
-    text = f"{share:.0%}"
-    if share < 1:
-        return text
-    return "all" if text == "100%" else f"all ({text})"
-
-
-def signed(value: float) -> str:
-    """Write a number with its sign, + included."""
-    text = tables.number(value)
-    return f"+{text}" if value > 0 and text.strip("0.") else text
-
-
-def _inside(label: str) -> str:
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
-
-
-def equals(p: float) -> str:
-    """Write a p-value after the letter p."""
-    text = tables.p_value(p)
-    return text if text.startswith("<") else f"= {text}"

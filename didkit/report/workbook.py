@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from didkit.errors import DidkitError
+from didkit.report.doubts import alternatives
 from didkit.report.first_page import first_page
 from didkit.report.methods import methods_note
 from didkit.report.protocol import deviation_table, protocol_table
@@ -73,7 +74,7 @@ _WHO = {
 
 
 def to_excel(evaluation: Evaluation) -> bytes:
-    """Write the workbook: Answer, Words, Estimates, Checks, Who, Notes, Plan, Provenance.
+    """Write the workbook: the answer, words, estimates, checks, who, notes, plan, provenance.
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ def _sheets(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     sheets = {
         "Answer": evaluation.to_frame().drop(columns="metric"),
         "Words": _words(evaluation),
+        **_alternatives(evaluation),
         "Estimates": evaluation.tidy(),
         "Checks": checks_table(evaluation),
         "Who": evaluation.design.who().rename(columns=_WHO),
@@ -132,6 +134,22 @@ def _sheets(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
         sheets["Plan"] = _plan(evaluation)
     sheets["Provenance"] = _provenance(evaluation)
     return sheets
+
+
+def _alternatives(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Return the sheet of the planned alternatives; none without any."""
+    parts = [
+        alternatives(evaluation, name).assign(label=result.metric.label)
+        for name, result in evaluation.results.items()
+    ]
+    parts = [part for part in parts if "name" in part.columns]
+    if not parts:
+        return {}
+    stacked = pd.concat(parts, ignore_index=True)
+    lead = ["label", "name", "estimate"]
+    rest = [name for name in stacked.columns if name not in (*lead, "metric")]
+    heads = {"name": "Alternative", "estimate": "Change", "refused": "Refused because"}
+    return {"Alternatives": stacked[[*lead, *rest]].rename(columns=heads)}
 
 
 def _words(evaluation: Evaluation) -> pd.DataFrame:

@@ -85,18 +85,16 @@ def test_clusters_above_units_take_cr2():
     assert advice.inference == ClusterRobust("CR2")
 
 
-def test_what_is_not_available_is_named():
-    for n1, n0, word in (
-        (1, 20, "Ferman–Pinto"),
-        (1, 20, "Lau–Li"),
-        (2, 2, "Donald–Lang"),
-        (3, 30, "subcluster wild"),
+def test_notes_say_which_rule_applied_and_why_and_nothing_of_what_is_to_come():
+    for n1, n0, sets, said in (
+        (1, 20, None, "rule 1 (one pilot, 20 comparators): rank among placebo pilots"),
+        (2, 2, None, "rule 2 (2 pilots, 2 comparators): no distribution-free 5 % test exists"),
+        (3, 30, None, "rule 5 (3 pilots, 30 comparators): permutation of t"),
+        (6, 12, "own", "rule 3 (6 pilots, 12 comparators, matched sets): the cluster jackknife"),
     ):
-        (note,) = recommend(DiD().fit(design(n1, n0), "m")).notes
-        assert word in note
-        assert "not yet available" in note
-    (note,) = recommend(DiD().fit(design(6, 12, "own"), "m")).notes
-    assert "sign flips within sets are not yet available" in note
+        (note,) = recommend(DiD().fit(design(n1, n0, sets), "m")).notes
+        assert note.startswith(f"inference by {said}")
+        assert "available" not in note
 
 
 @pytest.mark.parametrize("estimator", [DiD(), DiD("complete"), EventStudy(), Gap()], ids=str)

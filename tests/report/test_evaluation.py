@@ -12,8 +12,8 @@ from helpers import design_of
 import didkit as dk
 from didkit.errors import DidkitError
 from didkit.report import Evaluation, evaluate
+from didkit.report.numerals import signed
 from didkit.report.text import complete_table
-from didkit.report.words import signed
 
 COLUMNS = """
     metric label unit pilots_before comparators_before gap_before pilots_after

@@ -97,6 +97,7 @@ def test_what_is_only_words_is_said_and_not_drawn(page: str, evaluation: Evaluat
 
 def test_the_first_page_comes_first_and_has_the_overview(page: str) -> None:
     questions = [
+        "In short",
         "What was compared?",
         "How much was there before?",
         "What changed?",
@@ -105,7 +106,7 @@ def test_the_first_page_comes_first_and_has_the_overview(page: str) -> None:
     ]
     places = [page.index(f"<h3>{question}</h3>") for question in questions]
     assert places == sorted(places)
-    assert places[0] < page.index("<img") < places[1]
+    assert places[1] < page.index("<img") < places[2]
     assert places[-1] < page.index('id="table"') < page.index('id="m-0"') < page.index('id="how"')
 
 
@@ -155,7 +156,7 @@ def test_all_notes_sources_and_words_are_there(evaluation: Evaluation, page: str
     for name in ("Change (difference-in-differences)", "Event study", "Check: Placebo pilots"):
         assert f"<h3>{name}</h3>" in page
     assert methods_note(evaluation) in text
-    for name in ("Before the start", "A start that never was", "Placebo pilots"):
+    for name in ("Before the start", "An earlier start", "Placebo pilots"):
         assert f"<dt>{name}</dt>" in page
     for name in ("PreTrends", "LeaveOneOut"):
         assert f"<dt>{name}" not in page

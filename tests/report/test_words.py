@@ -11,7 +11,8 @@ from report.places import make_design
 import didkit as dk
 from didkit.report import Evaluation, evaluate
 from didkit.report.first_page import first_page
-from didkit.report.words import compared, short, truths
+from didkit.report.numerals import said, said_signed
+from didkit.report.words import bottom_line, compared, short, truths
 
 FORBIDDEN = ("no effect", "significant", "passed", "proves", "impact")
 
@@ -27,13 +28,10 @@ def test_no_evidence_of_a_change_stands_beside_what_could_have_been_found(
     words = evaluation.in_words()
     row = evaluation.to_frame().iloc[0]
     assert row["conf_low"] < 0 < row["conf_high"]
-    number = dk.results.tables.number
     assert "no evidence of a change beyond" in words
-    assert f"A change of {number(row['detectable'])} per 10,000 children (" in words
-    assert "would have been found with 80% probability" in words
-    assert (
-        f"Before the start pilots had {number(-row['gap_before'])} fewer children looked" in words
-    )
+    assert f"A change of {said(row['detectable'])} per 10,000 children (" in words
+    assert "of the comparators' level) or more would probably (80%) have been found" in words
+    assert f"Before the start pilots had {said(-row['gap_before'])} fewer children looked" in words
     assert "They had fewer throughout: in all six periods." in words
     assert "The true effect is zero: the interval holds it." in words
 
@@ -55,11 +53,11 @@ def test_words_that_are_never_said(shift: float) -> None:
 
 def test_the_share_that_was_there_before() -> None:
     lower = evaluate(make_design(shift=-20.0), ["cla"]).in_words()
-    assert "% of the gap seen afterwards was there before" in lower
+    assert "% of the gap was there before" in lower
     assert "all of the gap" not in lower
     nearer = evaluate(make_design(shift=10.0), ["cla"]).in_words()
-    assert "all of the gap seen afterwards was there before (" in nearer
-    assert "and the gap has narrowed" in nearer
+    assert "all of the gap was there before (" in nearer
+    assert "and it has narrowed" in nearer
     turned = evaluate(make_design(shift=45.0), ["cla"]).in_words()
     assert "the sign of the gap turned" in turned
     assert "They had as often more as fewer: in three of six periods each." in turned
@@ -85,7 +83,9 @@ def test_cells_that_turn_the_answer_are_told() -> None:
     words = made.in_words()
     assert "On the 3 pilots and 10 comparators observed in every period the change is +" in words
     assert "the sign hangs on which cells are used" in words
-    assert made["m"].findings["LeaveOneOut"].headline in words
+    left = made["m"].findings["LeaveOneOut"].facts
+    span = f"{said_signed(left['lowest'])} to {said_signed(left['highest'])}"
+    assert f"Without one pilot the change is anything from {span}: its sign hangs" in words
     assert "its sign hangs on one of them" in words
 
 
@@ -112,22 +112,24 @@ def test_a_gap_that_moved_before_the_start_is_said_to_speak_against_the_change()
     made = evaluate(design_of(y, dict.fromkeys(range(4), 4)), ["m"])
     p = made["m"].findings["PreTrends"].facts["p_value"]
     assert p < 0.05
-    moved = f"Before the start the gap already moved (joint p = {dk.results.tables.p_value(p)})"
-    assert f"{moved}: the change rests on an assumption that these data speak" in made.in_words()
-    assert "stayed parallel" not in made.in_words()
-    assert f"{moved}." in short(made, "m")
+    tested = f"(test of all earlier years together, p = {dk.results.tables.p_value(p)})"
+    words = made.in_words()
+    assert f"{tested}: the change rests on an assumption that these data speak" in words
+    assert "stayed parallel" not in words
+    assert f"Before the start the gap had already moved {tested}." in short(made, "m")
+    assert "it had already moved before the start." in bottom_line(made, "m")
 
 
 def test_a_gap_that_stayed_is_not(evaluation: Evaluation) -> None:
     assert evaluation["cla"].findings["PreTrends"].facts["p_value"] >= 0.05
     assert "does not show that trends would have stayed parallel" in evaluation.in_words()
-    assert "already moved" not in evaluation.in_words() + short(evaluation, "cla")
+    assert "speak against" not in evaluation.in_words() + short(evaluation, "cla")
 
 
 def test_what_could_be_found_is_in_short_only_without_evidence(evaluation: Evaluation) -> None:
-    assert "would have been found with 80% probability" in short(evaluation, "cla")
+    assert "or more would probably (80%) have been found" in short(evaluation, "cla")
     changed = evaluate(make_design(shift=-12.0), ["cla"])
-    assert "would have been found" not in short(changed, "cla")
+    assert "have been found" not in short(changed, "cla")
     assert "% there before)" in short(changed, "cla")
 
 
@@ -154,10 +156,10 @@ def test_misses_of_known_truths_are_counted() -> None:
     frame = made.to_frame()
     missed = int(((frame["conf_low"] > 0) | (frame["conf_high"] < 0)).sum())
     assert missed >= 1
-    said = truths(made)
-    assert said.startswith(f"Here the truth is known: {('none', 'one', 'two')[missed]} of two")
-    assert "about 10% of draws" in said
-    assert said in made.to_html()
+    told = truths(made)
+    assert told.startswith(f"Here the truth is known: {('none', 'one', 'two')[missed]} of two")
+    assert "about 10% of draws" in told
+    assert told in made.to_html()
     alone = evaluate(design, ["m"], truth={"m": 0.0}, inference=dk.ClusterRobust())
     assert truths(alone) == ""
 
@@ -176,9 +178,9 @@ def test_methods_on_both_sides_of_the_level_are_told() -> None:
     beta = table["Permutation(statistic='beta', draws=9999, seed=0)"]
     assert t < 0.05 < beta
     number = dk.results.tables.p_value
-    said = f"but = {number(beta)} by permutation of the estimate: which side of .050"
-    assert said in made.in_words()
-    assert said in dict(first_page(made)[-1].lines)["m"]
+    told = f"but = {number(beta)} by permutation of the estimate: which side of .050"
+    assert told in made.in_words()
+    assert told in dict(first_page(made)[-1].lines)["m"]
 
 
 def test_methods_that_agree_are_not_told(evaluation: Evaluation) -> None:
