@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import signal
 import sys
 import textwrap
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, TextIO
 from didkit.errors import DidkitError
 
 if TYPE_CHECKING:
-    from didkit.report import Deviation, Evaluation
+    from didkit.report import Deviation, Evaluation, PlanRecord
+    from didkit.report.plan_freeze import Comparison
 
 __all__ = ["main"]
 
@@ -140,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--strict",
         action="store_true",
-        help="write nothing and end with 3 where anything is not as frozen, or is not frozen",
+        help="write nothing and end with 3 where anything is not as frozen, or is not frozen; a "
+        "plan frozen before its data is allowed, and named so",
     )
     run.set_defaults(run=_evaluate)
     template = commands.add_parser(
@@ -209,10 +212,14 @@ def _write_demo(evaluation: Evaluation, folder: Path) -> list[str]:
 def _freeze(given: argparse.Namespace) -> int:
     """Freeze a plan."""
     from didkit.report import Plan
+    from didkit.report.record import NOT_COMPARED
 
     plan = Plan.read(given.plan, data=given.data)
     path = plan.freeze(replace=given.replace, before_data=given.before_data)
     _say(f"wrote {path}")
+    if given.before_data:
+        words = f"Frozen before the data: in a run {NOT_COMPARED.replace('were', 'are')}."
+        _say(textwrap.fill(words, _WIDTH))
     _say(f"The plan's digest is {plan.digest}.")
     _say(textwrap.fill(_PROOF, _WIDTH))
     return 0
@@ -221,26 +228,31 @@ def _freeze(given: argparse.Namespace) -> int:
 def _evaluate(given: argparse.Namespace) -> int:
     """Run a plan: every file or none."""
     from didkit.report import Plan, evaluate
-    from didkit.report.outputs import write_outputs
+    from didkit.report.outputs import refuse_among_data, write_outputs
+    from didkit.report.plan_data import load
+    from didkit.report.plan_freeze import compare
 
     plan = Plan.read(given.plan, data=given.data)
     folder = Path(given.out)
+    refuse_among_data(plan, folder)
     try:
         with _staged(folder) as hidden:
-            if given.strict:
-                _refuse_deviations(plan.deviations())  # before a minute's work, not after
+            if given.strict:  # before a minute's work, not after
+                _refuse_deviations(compare(plan, load(plan)))
             _say(f"Evaluating {plan.source.name}; this may take a minute.")
             evaluation = evaluate(plan)
             record = evaluation.record
-            if given.strict and record is not None:
-                _refuse_deviations(record.deviations)
+            if record is None:  # a plan's run has one
+                raise TypeError("an evaluation of a plan without its record")
+            if given.strict:
+                _refuse_deviations(record)
             written, left_out = write_outputs(evaluation, hidden)
     except _Strict as refused:
-        _say_deviations(refused.deviations, sys.stderr)
+        _say_deviations(refused.found, sys.stderr)
         _say("didkit: --strict: not as planned, so nothing was written", sys.stderr)
         return _NOT_AS_PLANNED
     _say_table(evaluation)
-    _say_deviations(record.deviations if record is not None else ())
+    _say_deviations(record)
     for name in written:
         _say(f"wrote {folder / name}")
     for name, reason in left_out.items():
@@ -253,28 +265,39 @@ def _evaluate(given: argparse.Namespace) -> int:
 class _Strict(Exception):  # noqa: N818 - it leads out of the block, it is not an error
     """Deviations where none are allowed."""
 
-    def __init__(self, deviations: Sequence[Deviation]) -> None:
-        self.deviations = deviations
+    def __init__(self, found: Comparison | PlanRecord) -> None:
+        self.found = found
         super().__init__()
 
 
-def _refuse_deviations(deviations: Sequence[Deviation]) -> None:
-    if deviations:
-        raise _Strict(deviations)
+def _refuse_deviations(found: Comparison | PlanRecord) -> None:
+    if found.deviations:
+        raise _Strict(found)
 
 
-def _say_deviations(deviations: Sequence[Deviation], stream: TextIO | None = None) -> None:
-    """List what was not as planned."""
-    if not deviations:
-        _say("Deviations from the frozen plan: none.\n", stream)
-        return
-    _say(f"Deviations from the plan: {len(deviations)}", stream)
-    for one in deviations:
-        words = textwrap.fill(
-            str(one), _WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
-        )
-        _say(words, stream)
+def _say_deviations(found: Comparison | PlanRecord, stream: TextIO | None = None) -> None:
+    """List what was not as planned, and say what could not be compared."""
+    from didkit.report.record import NOT_COMPARED, PlanRecord
+
+    if found.deviations:
+        _say(f"Deviations from the plan: {len(found.deviations)}", stream)
+    else:
+        _say("Deviations from the frozen plan: none.", stream)
+    for one in found.deviations:
+        _say(_item(one), stream)
+    if found.before_data:
+        _say(f"The plan was frozen before the data: {NOT_COMPARED}.", stream)
+    if isinstance(found, PlanRecord) and found.refused:
+        _say("Refused, and not named by the plan:", stream)
+        for one in found.refused:
+            _say(_item(one), stream)
     _say("", stream)
+
+
+def _item(one: Deviation) -> str:
+    return textwrap.fill(
+        str(one), _WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+    )
 
 
 def _template(given: argparse.Namespace) -> int:
@@ -305,8 +328,6 @@ def _staged(folder: Path) -> Iterator[Path]:
     try:
         with staged(folder) as hidden:
             yield hidden
-    except BrokenPipeError:  # of the terminal, not of the folder
-        raise
     except OSError as error:
         raise _refused(folder, error) from error
 
@@ -360,4 +381,24 @@ def _say(text: str, stream: TextIO | None = None) -> None:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = text.translate(_PLAIN).encode(encoding, "replace").decode(encoding)
-    print(text, file=out)
+    try:
+        print(text, file=out, flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough: go on without
+        _silence(out)
+    except OSError as error:
+        _silence(out)
+        if out is sys.stderr:  # nobody is left to tell
+            return
+        raise DidkitError(
+            needed="a terminal or file that can be written to",
+            found=error.strerror or str(error),
+            where="the standard output",
+            todo="make room for it, or send it elsewhere",
+        ) from error
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is still to be printed nowhere, the rest in the buffer too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

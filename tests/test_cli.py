@@ -55,11 +55,12 @@ def test_demo_writes_what_it_says(demo: tuple[Path, str]) -> None:
 def test_demo_fits_a_terminal_and_shows_the_truth(demo: tuple[Path, str]) -> None:
     _, said = demo
     lines = said.splitlines()
-    assert max(len(line) for line in lines if not line.startswith("wrote ")) <= 80
+    paths = ("wrote ", "Open ")  # as long as the folder's name makes them
+    assert max(len(line) for line in lines if not line.startswith(paths)) <= 80
     assert any(line.split() == ["True", "effect", "0", "0", "0", "0"] for line in lines)
     assert any(line.startswith("Gap before") and "-" in line for line in lines)
     assert "The true effect is zero" in " ".join(said.split())
-    assert "would have been found with 80% probability" in " ".join(said.split())
+    assert "would probably (80%) have been found" in " ".join(said.split())
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,10 +188,139 @@ def test_another_folder_of_data(plan: Path, capsys: pytest.CaptureFixture[str]) 
     assert cli.main(["freeze", str(plan), "--data", moved, "--replace"]) == 0
 
 
-def test_before_the_data(plan: Path) -> None:
+def test_before_the_data(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (plan.parent / "data" / "rates.csv").unlink()
     assert cli.main(["freeze", str(plan), "--before-data"]) == 0
     assert plan.with_name("plan.frozen.toml").exists()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Frozen before the data: in a run files, values and units are not compared." in said
+
+
+def test_data_that_come_later_into_a_folder_of_ones_own(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/plan.md says: the plan names the folder, not what will lie in it."""
+    published = plan.parent / "published"
+    (plan.parent / "data").rename(published)
+    assert cli.main(["evaluate", str(plan)]) == 2
+    assert "--before-data" in capsys.readouterr().err
+    assert cli.main(["freeze", str(plan), "--before-data"]) == 0
+    out = plan.parent / "report"
+    given = ["--data", str(published), "--out", str(out), "--strict"]
+    assert cli.main(["evaluate", str(plan), *given]) == 0
+    said = capsys.readouterr().out
+    assert "Deviations from the frozen plan: none." in said
+    line = "The plan was frozen before the data: files, values and units were not compared."
+    assert line in said
+    text = plan.read_text(encoding="utf-8")
+    plan.write_text(text.replace('"A pilot"', '"Another"'), encoding="utf-8")
+    assert cli.main(["evaluate", str(plan), *given]) == 3
+    assert line in capsys.readouterr().err
+    plan.write_text(text, encoding="utf-8")
+    assert "before its data were there" in (out / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_a_report_does_not_go_among_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "pilot"
+    assert cli.main(["template", str(home)]) == 0
+    plan = home / "plan.toml"
+    for out in (home / "data" / "cin", home / "data" / "cin" / "new" / "report"):
+        assert cli.main(["evaluate", str(plan), "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        for part in ("needed: a folder for the report apart", "in the folder of data cin", "--out"):
+            assert part in error
+        assert not list(out.parent.glob("*report*"))
+    text = plan.read_text(encoding="utf-8").replace('path = "cin"', 'path = "data/cin"')
+    text = text.replace('path = "cla"', 'path = "."').replace('"neighbours/', '"data/neighbours/')
+    plan.write_text(text.replace('folder = "data"', 'folder = "."'), encoding="utf-8")
+    assert cli.main(["evaluate", str(plan), "--out", str(home / "report")]) == 2
+    assert "line" in capsys.readouterr().err
+
+
+def test_a_report_does_not_go_over_a_data_file(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = plan.parent / "data"
+    held = (data / "rates.csv").rename(data / "estimates.csv").read_bytes()
+    text = plan.read_text(encoding="utf-8")
+    plan.write_text(text.replace("rates.csv", "estimates.csv"), encoding="utf-8")
+    assert cli.main(["evaluate", str(plan), "--out", str(data)]) == 2
+    assert "with the data file estimates.csv" in capsys.readouterr().err
+    assert (data / "estimates.csv").read_bytes() == held
+
+
+def test_a_folder_of_data_that_cannot_be_is_not_blamed_on_the_report(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["evaluate", str(plan), "--data", "x" * 300]) == 2
+    error = capsys.readouterr().err
+    assert "--out" not in error
+    assert "a data file or folder that exists" in error
+
+
+def test_one_pilot_as_frozen_passes_strictly(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = plan.read_text(encoding="utf-8").replace("304 = 2014   # the second\n", "")
+    plan.write_text(text.replace(QUICK, ""), encoding="utf-8")
+    assert cli.main(["freeze", str(plan)]) == 0
+    out = plan.parent / "report"
+    assert cli.main(["evaluate", str(plan), "--out", str(out), "--strict"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Deviations from the frozen plan: none." in said
+    assert "Refused, and not named by the plan: - LeaveOneOut of cla: " in said
+
+
+def _didkit(*given: str) -> list[str]:
+    return [sys.executable, "-m", "didkit", *given]
+
+
+def test_a_reader_who_has_seen_enough_stops_nothing(plan: Path) -> None:
+    out = plan.parent / "report"
+    run = subprocess.Popen(
+        _didkit("evaluate", str(plan), "--out", str(out)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert run.stdout is not None
+    assert run.stderr is not None
+    run.stdout.close()  # before the first line
+    said = run.stderr.read()
+    run.stderr.close()
+    assert run.wait(timeout=120) == 0
+    assert said == b""
+    assert {file.name for file in out.iterdir()} == set(NAMES)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_below_the_output_is_not_blamed_on_the_report(plan: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            _didkit("evaluate", str(plan), "--out", str(plan.parent / "report")),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    said = done.stderr.decode("utf-8")
+    assert done.returncode == 2
+    assert "where: the standard output" in said
+    assert "--out" not in said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+
+
+def test_several_mistakes_are_listed_one_a_line(
+    plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = plan.read_text(encoding="utf-8").replace("346 =", "selecton = 1\n346 =")
+    plan.write_text(text.replace('title = "A pilot"', "title = 1"), encoding="utf-8")
+    assert cli.main(["evaluate", str(plan)]) == 2
+    error = capsys.readouterr().err
+    assert "found: 2 mistakes\n    line 2 (title): needed text in quotes; found" in error
+    for part in ("needed:", "where:", "what to do:"):
+        assert part in error
 
 
 def test_a_mistake_in_the_plan_is_named_with_its_line(

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from didkit.check.terms import main_term
-from didkit.errors import InferenceError, is_number
+from didkit.errors import DidkitError, InferenceError, is_number
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
 from didkit.inference.student import t_quantile
 from didkit.results import Estimate, Finding, Uncertainty, tables
 
-__all__ = ["DetectableEffect"]
+__all__ = ["DetectableEffect", "never_found"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class DetectableEffect:
     pilot's, which assumes that the pilot is as noisy as they are. For estimators without
     cross-products the jackknife is used. It is computed after the data from their noise, not from
     the estimate, so it is no "observed power". ``percent`` is relative to the comparators' mean
-    after the start.
+    after the start. Where the estimate's own inference cannot reject at all (few authorities: the
+    least p attainable exceeds 1 − level, or the interval has no end), no change, however large,
+    would be found by it: the facts are then infinite, and the table keeps the formula's number.
 
     References
     ----------
@@ -76,7 +78,8 @@ class DetectableEffect:
         -------
         Finding
             Table ``term, estimate, std_error, df, detectable, percent`` (the metric's unit;
-            percent of the comparators' mean after the start); facts of the main term.
+            percent of the comparators' mean after the start); facts ``detectable, percent,
+            power, level`` of the main term, ∞ where the estimate's own test can never reject.
 
         Raises
         ------
@@ -105,24 +108,71 @@ class DetectableEffect:
                 where="DetectableEffect",
                 todo="see the notes of estimate.infer(ClusterRobust('CR2'))",
             )
-        unit = estimate.metric.unit
+        never = never_found(estimate, level=self.level)
+        size, percent = float(detectable[m]), float(table["percent"].iloc[m])
         return Finding(
             check=self,
             estimate=estimate,
             question="What is the smallest effect that this design could have found?",
-            headline=(
-                f"An effect of {f'{tables.number(float(detectable[m]))} {unit}'.strip()} "
-                f"({table['percent'].iloc[m]:.0f}% of the comparators' level) would have been "
-                f"found with {self.power:.0%} probability; a smaller one with less."
-            ),
+            headline=f"{never}." if never else self._headline(estimate, size, percent),
             table=table,
             facts={
-                "detectable": float(detectable[m]),
-                "percent": float(table["percent"].iloc[m]),
-                "power": self.power,
+                "detectable": np.inf if never else size,
+                "percent": np.inf if never else percent,
+                "power": float(self.power),
+                "level": float(self.level),
             },
             notes=(f"noise measured by {how}",),
         )
+
+    def _headline(self, estimate: Estimate, size: float, percent: float) -> str:
+        metric = estimate.metric
+        unit = "percentage points" if metric.kind == "percent" else metric.unit
+        level = f" ({percent:.0f}% of the comparators' level)" if np.isfinite(percent) else ""
+        return (
+            f"A change of {f'{tables.number(size)} {unit}'.strip()}{level} or more would probably "
+            f"({self.power:.0%}) have been found, a smaller one less often."
+        )
+
+
+def never_found(estimate: Estimate, *, level: float = 0.95) -> str:
+    """Say that the estimate's own test finds no change, however large; "" where it can.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With its inference; one without any has no test of its own.
+    level : float, default 0.95
+        The test rejects at 1 − level.
+
+    Returns
+    -------
+    str
+        A sentence without a full stop.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> never_found(dk.DiD().fit(design, "cpp").infer(dk.ClusterRobust("CR2")))
+    ''
+    """
+    try:
+        sure = estimate.uncertainty
+    except DidkitError:  # none is recommended, or none exists
+        return ""
+    if sure is None:
+        return ""
+    m = list(estimate.terms["term"]).index(main_term(estimate))
+    low, high = float(sure.conf_low[m]), float(sure.conf_high[m])
+    least = sure.facts.get("least_p")
+    never = isinstance(least, float) and least > round(1 - level, 12)
+    endless = sure.level <= level and low <= 0 <= high  # at a higher level it is no shorter
+    if never or (endless and np.isinf(low) and np.isinf(high)):
+        return "No change, however large, would have been found by this test"
+    if endless and (np.isinf(low) or np.isinf(high)):
+        return "On one side no change, however large, would have been found by this test"
+    return ""
 
 
 def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:

@@ -126,8 +126,13 @@ class LeaveOneOut:
             f"{signed(float(low['estimate']))} (without {low['name']}) to "
             f"{signed(float(high['estimate']))} (without {high['name']})"
         )
-        turned = low["estimate"] < 0 < high["estimate"]
-        headline += ": its sign hangs on one of them." if turned else "; its sign stays."
+        least, most = float(low["estimate"]), float(high["estimate"])
+        if least < 0 < most:
+            headline += ": its sign hangs on one of them."
+        elif least == most == 0:
+            headline += "; it stays zero."
+        else:
+            headline += "; its sign stays." if least * most else "; without one of them it is zero."
         return Finding(
             check=self,
             estimate=estimate,

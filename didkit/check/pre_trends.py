@@ -81,7 +81,6 @@ class PreTrends:
         largest = float(np.max(np.abs(values)))
         times = np.append(usable["position"].to_numpy(dtype=float), estimate.reference["position"])
         slope = float(np.polyfit(times, np.append(values, 0.0), 1)[0])
-        unit = estimate.metric.unit
         notes = []
         if len(usable) < len(before):
             notes.append(
@@ -93,8 +92,8 @@ class PreTrends:
             estimate=estimate,
             question="Did pilots and comparators move alike before the start?",
             headline=(
-                f"Before the start the gap moved by at most {tables.number(largest)} {unit} from "
-                f"the reference; joint test of {len(terms)} terms: p "
+                f"Before the start the gap had moved by up to {_amount(estimate, largest)} from "
+                f"where it stood just before; {_together(estimate, len(terms))}: "
                 f"{_equals(tested.p_value)} ({tested.method}). "
                 + (
                     "The gap already moved before the start: a change rests on an assumption that "
@@ -115,6 +114,19 @@ class PreTrends:
         )
 
 
+def _amount(estimate: Estimate, size: float) -> str:
+    metric = estimate.metric
+    unit = "percentage points" if metric.kind == "percent" else metric.unit
+    return f"{tables.number(size)} {unit}".strip()
+
+
+def _together(estimate: Estimate, n: int) -> str:
+    periods = "period" if estimate.design.panel.calendar.kind == "declared" else "year"
+    return f"test of the {n} earlier {periods}s together" if n > 1 else f"test of one {periods}"
+
+
 def _equals(p: float) -> str:
+    if np.isnan(p):
+        return "no p"
     text = tables.p_value(p)
-    return text if text.startswith("<") else f"= {text}"
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -111,9 +111,16 @@ def _share(values: np.ndarray) -> tuple[dict[str, float], tuple[str, ...]]:
     before, after = float(values[0]), float(values[1])
     if before * after > 0:
         return {"share_before": before / after}, ()
+    why = (
+        "one of the gaps is not known"
+        if np.isnan(before) or np.isnan(after)
+        else "the gaps before and after differ in sign"
+        if before * after < 0
+        else "there is no gap " + ("before" if after else "after" if before else "at all")
+    )
     return (
         {"share_before": float("nan")},
-        ("no share of the gap pre-existed: the gaps before and after differ in sign",),
+        (f"the share of the gap that was there before is not given: {why}",),
     )
 
 

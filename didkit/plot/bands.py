@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from didkit.check.detectable_effect import never_found
 from didkit.plot.style import FAINT, GREY, INK, PILOT, SMALL, TEXT, canvas, finish, rows
 from didkit.plot.words import inside, signed
 from didkit.results import Finding, tables
@@ -70,11 +71,16 @@ def detectable_effect(finding: Finding, ax: Axes | None = None) -> Axes:
     else:
         ax.set_yticks(range(len(data)), data["term"].iloc[::-1].tolist(), fontsize=TEXT)
     ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
+    never = never_found(estimate, level=finding.facts["level"])
+    missed = (
+        f"{never[:1].lower()}{never[1:]} (grey: by a t-test)"
+        if never
+        else f"changes under {tables.number(size)} would mostly have been missed"
+    )
     return finish(
         ax,
         f"The change in {inside(estimate.metric.label)} is {signed(float(row['estimate']))}"
-        f"{_interval(row['conf_low'], row['conf_high'])}; changes under "
-        f"{tables.number(size)} would mostly have been missed",
+        f"{_interval(row['conf_low'], row['conf_high'])}; {missed}",
         data,
     )
 

@@ -93,8 +93,8 @@ def draw(
     'Pilots had '
     """
     kinds, usual = _pictures(result)
-    chosen = usual if kind is None else kind
-    if chosen not in kinds:
+    chosen: object = usual if kind is None else kind
+    if not isinstance(chosen, str) or chosen not in kinds:
         raise _no_such_kind(result, kind, list(kinds))
     if table is not None:
         if chosen != "forest":

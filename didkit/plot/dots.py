@@ -91,10 +91,12 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     low, high = finding.facts["lowest"], finding.facts["highest"]
     ends = f"{signed(low)} to {signed(high)}"
     sign = "; its sign hangs on one of them" if low < 0 < high else ""
+    units = str(getattr(finding.check, "units", "all"))
+    what = {"pilots": "pilot", "comparators": "comparator"}.get(units, "authority")
     ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
     finish(
         ax,
-        f"Without one unit at a time, the change in {inside(estimate.metric.label)} runs "
+        f"Without one {what} at a time, the change in {inside(estimate.metric.label)} runs "
         f"from {ends}{sign}",
         data,
         foot=f"{len(data) - len(shown)} units between are not shown." if many else "",

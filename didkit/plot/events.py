@@ -66,7 +66,7 @@ def event_study(estimate: Estimate, ax: Axes | None = None) -> Axes:
 
 
 def pre_trends(finding: Finding, ax: Axes | None = None) -> Axes:
-    """Draw the terms before the start, with their joint test in the title.
+    """Draw the terms before the start, with the test of them all in the title.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def pre_trends(finding: Finding, ax: Axes | None = None) -> Axes:
     data = data[data["phase"] != "after"].reset_index(drop=True)
     p = tables.p_value(finding.facts["p_value"])
     title = (
-        f"{estimate.metric.label}: before the start the gap moved by at most "
-        f"{tables.number(finding.facts['largest'])} from the reference (joint p "
+        f"{estimate.metric.label}: before the start the gap had moved by up to "
+        f"{tables.number(finding.facts['largest'])} (all earlier terms together, p "
         f"{p if p.startswith('<') else f'= {p}'})"
     )
     return _draw(estimate, data, canvas(ax), title)

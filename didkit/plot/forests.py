@@ -42,7 +42,7 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     Raises
     ------
     EstimationError
-        If the table lacks a column or has no row.
+        If not given an estimate, or if the table is none, lacks a column or has no row.
 
     Examples
     --------
@@ -53,7 +53,22 @@ def forest(estimate: Estimate, table: pd.DataFrame | None = None, ax: Axes | Non
     >>> forest(did, table).data["drawn"].tolist()
     [True, True]
     """
+    whole: object = estimate
+    if not isinstance(whole, Estimate):
+        raise EstimationError(
+            needed="an Estimate",
+            found=type(whole).__name__,
+            where="forest(estimate)",
+            todo="of a design give for example DiD().fit(design, metric)",
+        )
     given = _own_table(estimate) if table is None else table
+    if not isinstance(given, pd.DataFrame):
+        raise EstimationError(
+            needed="a table of methods",
+            found=type(given).__name__,
+            where="forest(table=)",
+            todo="give estimate.inference_table(), or leave table= out",
+        )
     lacking = [name for name in _COLUMNS if name not in given.columns]
     if lacking or given.empty:
         raise EstimationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,7 +47,8 @@ def overview(evaluation: Overview, ax: Axes | None = None) -> Axes:
     -------
     Axes
         ``ax.data``: one row a metric, ``metric, label, gap_before, gap_after, percent_before,
-        percent_after`` (per cent of the comparators' mean in the same window).
+        percent_after`` (per cent of the comparators' mean in the same window; NaN, and no mark,
+        where that mean is 0 or not known).
 
     Examples
     --------
@@ -65,7 +67,8 @@ def overview(evaluation: Overview, ax: Axes | None = None) -> Axes:
     table = evaluation.to_frame()
     data = table[["metric", "label", "gap_before", "gap_after"]].copy()
     for when in ("before", "after"):
-        data[f"percent_{when}"] = 100 * table[f"gap_{when}"] / table[f"comparators_{when}"].abs()
+        level = table[f"comparators_{when}"].abs().astype(float)
+        data[f"percent_{when}"] = 100 * table[f"gap_{when}"] / level.where(level > 0)
     units = [str(unit) for unit in table["unit"]] if "unit" in table.columns else []
     ax = canvas(ax, width=_WIDTH, height=2.0 + 0.72 * len(data))
     drawn = data.iloc[::-1]
@@ -73,15 +76,21 @@ def overview(evaluation: Overview, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(drawn)), names[::-1])
     ax.tick_params(axis="y", labelsize=TEXT, length=0)  # before room is measured
     ax.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    labels = [f"○ {signed(row.gap_before)}  ● {signed(row.gap_after)}" for row in rows(drawn)]
-    middles = data[["percent_before", "percent_after"]].mean(axis=1)
+    labels = [_label(row) for row in rows(drawn)]
+    middles = data[["percent_before", "percent_after"]].mean(axis=1).fillna(0.0)
     size = SMALL if (middles <= 0).any() and (middles > 0).any() else TEXT
-    room = max(map(len, labels)) * _LETTER * size / points(ax)[0]
+    room = (
+        max(len(line) for label in labels for line in label.split("\n"))
+        * _LETTER
+        * size
+        / points(ax)[0]
+    )
     low, high = _limits(data, room)
     ax.set_xlim(low, high)
     for y, (row, label) in enumerate(zip(rows(drawn), labels, strict=True)):
         ends = [row.percent_before, row.percent_after]
         ax.plot(ends, [y, y], color=FAINT, linewidth=4, zorder=2)
+        # a NaN draws nothing
         ax.plot(row.percent_before, y, "o", mfc="white", mec=PILOT, mew=1.8, ms=13, zorder=3)
         ax.plot(row.percent_after, y, "o", color=PILOT, markersize=7.5, zorder=4)
         ax.annotate(
@@ -103,6 +112,15 @@ def overview(evaluation: Overview, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _label(row: SimpleNamespace) -> str:
+    """Write both gaps, and say where there is no percentage, so no mark, of one or of both."""
+    text = f"○ {signed(row.gap_before)}  ● {signed(row.gap_after)}"
+    lacks = [np.isnan(row.percent_before), np.isnan(row.percent_after)]
+    if all(lacks):
+        return f"{text}\n(no percentage)"
+    return f"{text}\n(no % {'before' if lacks[0] else 'after'})" if any(lacks) else text
+
+
 def _named(labels: list[str], units: list[str]) -> list[str]:
     """Name the measures, with their units where these differ."""
     if len(set(units)) < 2:
@@ -118,9 +136,11 @@ def _limits(data: pd.DataFrame, room: float) -> tuple[float, float]:
     `room`: width of the longest label as a share of the axis.
     """
     ends = data[["percent_before", "percent_after"]]
+    if not ends.notna().any(axis=None):
+        return -1.0, 1.0
     low, high = min(0.0, 1.15 * float(ends.min().min())), max(0.0, 1.15 * float(ends.max().max()))
     room = min(room + _PAD, _MOST_ROOM)
-    middle = ends.mean(axis=1)
+    middle = ends.mean(axis=1).fillna(0.0)
     if (middle <= 0).any():
         low = min(low, -high * room / (1 - room))
     if (middle > 0).any():
@@ -132,7 +152,8 @@ def _limits(data: pd.DataFrame, room: float) -> tuple[float, float]:
 def _beside(ends: list[float], low: float, high: float, room: float) -> float:
     """Place the middle of a label over its dots, beside the line at zero and inside the axis."""
     half = (room / 2 + _PAD / 2) * (high - low)
-    middle = float(np.mean(ends))
+    known = [end for end in ends if np.isfinite(end)]
+    middle = float(np.mean(known)) if known else 0.0
     first, last = (low, 0.0) if middle <= 0 else (0.0, high)
     return float(np.clip(middle, min(first + half, last), max(last - half, first)))
 
@@ -148,9 +169,12 @@ def _broken(label: str) -> str:
 
 def _title(data: pd.DataFrame) -> str:
     """Say how far apart the arms were before, and after."""
+    whole = data[["percent_before", "percent_after"]].dropna()
+    if whole.empty:
+        return "No percentage: the comparators' mean is 0, or not known, before or after the start"
 
     def span(column: str) -> str:
-        low, high = round(float(data[column].min())), round(float(data[column].max()))
+        low, high = round(float(whole[column].min())), round(float(whole[column].max()))
         return _percent(high) if low == high else f"{_percent(low)[:-1]} to {_percent(high)}"
 
     return (

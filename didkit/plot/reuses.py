@@ -113,7 +113,7 @@ def _title(data: pd.DataFrame, by: str, n: int) -> str:
     count, most = int((data[by] >= 2).sum()), int(data[by].iloc[0])
     tied = int((data[by] == most).sum())
     name = short(data["name"].iloc[0])
-    one, many = ("serves", "serve") if served else ("is one of", "are those of")
+    one, many = ("serves", "serve") if served else ("is a neighbour of", "are neighbours of")
     who = f"{name} {one} {most}" if tied == 1 else f"{name} and {tied - 1} more {many} {most}"
     does = "serve" if served else "are published neighbours of"
     if count == 1:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from didkit.errors import DidkitWarning, PanelError, ReadError, first_few
 from didkit.panel import METRICS, Calendar, Cells, Panel, Source, unit_ids
-from didkit.read.files import File, Listing, digest, list_files
+from didkit.read.files import File, Listing, digest, is_table, list_files
 from didkit.read.grid import Grid, Texts, open_grid
 from didkit.read.parse import parse
 from didkit.read.rules import RELEASES, Release, Table
@@ -96,7 +96,7 @@ def read_dfe(path: str | PathLike[str], *, release: str | None = None) -> Panel:
     log: list[tuple[str, str, int]] = []
     for file in listing.files:
         alone = listing.kind == "file"
-        if not alone and not _is_table(file.name):
+        if not alone and not is_table(file.name):
             log.append((file.name, "file not used: not a CSV table", 0))
             continue
         made = _read_file(file, release, alone=alone)
@@ -136,13 +136,6 @@ class _Read:
 
     panel: Panel | None = None
     log: list[tuple[str, str, int]] = field(default_factory=list)
-
-
-def _is_table(name: str) -> bool:
-    """Whether a file in a folder claims to be a table, and not metadata beside one."""
-    lower = name.casefold()
-    hidden = lower.startswith((".", "~$"))
-    return lower.endswith(".csv") and not lower.endswith(".meta.csv") and not hidden
 
 
 def _read_file(file: File, release: str | None, *, alone: bool) -> _Read:

@@ -14,7 +14,16 @@ from pathlib import Path, PurePosixPath
 from didkit.errors import ReadError, first_few
 from didkit.read import limits
 
-__all__ = ["File", "Listing", "check_zip", "digest", "list_files", "read_path"]
+__all__ = [
+    "File",
+    "Listing",
+    "check_zip",
+    "digest",
+    "is_table",
+    "list_files",
+    "read_path",
+    "table_paths",
+]
 
 # What a damaged or unsupported zip raises when it is opened or a member is read.
 _BROKEN = (
@@ -55,6 +64,30 @@ class Listing:
 def digest(data: bytes) -> str:
     """Return the SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def is_table(name: str) -> bool:
+    """Whether a file in a folder claims to be a table, and not metadata beside one.
+
+    Examples
+    --------
+    >>> is_table("cin.CSV"), is_table("cin.meta.csv"), is_table("._cin.csv")
+    (True, False, False)
+    """
+    lower = name.casefold()
+    hidden = lower.startswith((".", "~$"))
+    return lower.endswith(".csv") and not lower.endswith(".meta.csv") and not hidden
+
+
+def table_paths(place: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that are taken for tables, in the order of reading.
+
+    Raises
+    ------
+    ReadError
+        If there are too many files.
+    """
+    return tuple(one for one in _paths(place) if is_table(one.name))
 
 
 def list_files(path: str | PathLike[str]) -> Listing:
@@ -215,9 +248,17 @@ def refuse_binary(data: bytes, name: str) -> None:
 
 
 def _folder(place: Path) -> Listing:
+    # The default argument binds this round's path.
+    files = tuple(File(one.name, lambda one=one: read_path(one)) for one in _paths(place))  # type: ignore[misc]
+    return Listing(place.name, "folder", files)
+
+
+def _paths(place: Path) -> list[Path]:
+    """Find every file below a folder, but for those in hidden folders."""
     found: list[Path] = []
     for one in place.rglob("*"):
-        if one.is_file():
+        folders = one.relative_to(place).parts[:-1]
+        if one.is_file() and not any(name.startswith(".") for name in folders):
             found.append(one)
         if len(found) > limits.LIMITS.members:
             raise ReadError(
@@ -226,10 +267,7 @@ def _folder(place: Path) -> Listing:
                 where=place.name,
                 todo="name the folder that holds the release",
             )
-    found.sort(key=lambda one: (one.name.casefold(), one.parts))
-    # The default argument binds this round's path.
-    files = tuple(File(one.name, lambda one=one: read_path(one)) for one in found)  # type: ignore[misc]
-    return Listing(place.name, "folder", files)
+    return sorted(found, key=lambda one: (one.name.casefold(), one.parts))
 
 
 def _zip(data: bytes, name: str) -> Listing:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LESS",
     "MORE",
+    "SAME",
     "alternatives",
     "alternatives_in_words",
     "before_the_start",
@@ -32,11 +33,14 @@ __all__ = [
     "looked_at",
     "methods_in_words",
     "moved_before",
+    "sign_over",
     "speaks_against",
     "start_in_words",
 ]
 
 MORE, LESS = "more than the change itself", "less than the change itself"
+SAME = "as much as the change itself"
+_NEAR = 1e-9  # two sizes that differ by rounding only
 _SIDES = ("does not hold zero", "holds zero")
 _LEFT_OUT = {"pilots": "pilot", "comparators": "comparator", "all": "authority"}
 
@@ -90,7 +94,8 @@ def cells_in_words(result: MetricResult, level: float) -> str:
     mine, theirs = result.did.tidy().iloc[0], other.tidy().iloc[0]
     turned = mine["estimate"] * theirs["estimate"] < 0
     alpha = 1 - level
-    crossed = (mine["p_value"] < alpha) != (theirs["p_value"] < alpha)
+    both = np.isfinite(mine["p_value"]) and np.isfinite(theirs["p_value"])
+    crossed = both and (mine["p_value"] < alpha) != (theirs["p_value"] < alpha)
     if not turned and not crossed:
         return ""
     p = float(theirs["p_value"])
@@ -134,8 +139,38 @@ def left_out_in_words(result: MetricResult) -> str:
     what = _LEFT_OUT[str(getattr(left.check, "units", "pilots"))]
     return (
         f"Without one {what} the change is anything from {interval(low, high)}: "
-        f"{'its sign hangs on one of them' if low < 0 < high else 'its sign stays'}."
+        f"{sign_over(low, high)}."
     )
+
+
+def sign_over(low: float, high: float) -> str:
+    """Say what becomes of the sign of a change over a range of values.
+
+    Examples
+    --------
+    >>> sign_over(-1.0, 2.0), sign_over(1.0, 2.0)
+    ('its sign hangs on one of them', 'its sign stays')
+    >>> sign_over(0.0, 0.0), sign_over(0.0, 2.0)
+    ('it stays zero', 'without one of them it is zero')
+    """
+    if low < 0 < high:
+        return "its sign hangs on one of them"
+    if low == high == 0:
+        return "it stays zero"
+    return "without one of them it is zero" if 0 in (low, high) else "its sign stays"
+
+
+def _than(size: float, change: float) -> str:
+    """Compare two sizes; equal ones are neither more nor less."""
+    size, change = abs(size), abs(change)
+    if abs(size - change) <= _NEAR * max(size, change):
+        return SAME
+    return MORE if size > change else LESS
+
+
+def _as_large(size: float, change: float) -> bool:
+    """Whether a movement without a programme is as large as the change, and not nothing."""
+    return size != 0 and _than(size, change) != LESS
 
 
 def start_in_words(result: MetricResult, *, always: bool) -> str:
@@ -144,12 +179,11 @@ def start_in_words(result: MetricResult, *, always: bool) -> str:
     if start is None:
         return ""
     largest, actual = start.facts["largest"], start.facts["actual"]
-    larger = abs(largest) >= abs(actual)
-    if not larger and not always:
+    if not _as_large(largest, actual) and not always:
         return ""
     n = len(start.table)
     tried = f" ({count(n)} tried)" if always else ""
-    than = MORE if larger else LESS
+    than = _than(largest, actual)
     return (
         f"With an earlier start, among {_periods(result)} without a programme{tried}, the method "
         f"finds {said_signed(largest)}, {than}."
@@ -174,8 +208,7 @@ def before_the_start(result: MetricResult, level: float) -> str:
     if finding is None:
         return ""
     largest, p = finding.facts["largest"], finding.facts["p_value"]
-    change = abs(float(result.did.values[0]))
-    than = MORE if largest >= change else LESS
+    than = _than(largest, float(result.did.values[0]))
     moved = f"Before the start the gap had moved by up to {said(largest)}, {than}"
     if not np.isfinite(p):
         return f"{moved}."
@@ -201,10 +234,10 @@ def speaks_against(evaluation: Evaluation, metric: str) -> bool:
     """Whether anything that was looked at speaks against the answer."""
     result, level = evaluation[metric], evaluation.level
     tested, left = result.findings.get("PreTrends"), result.findings.get("LeaveOneOut")
-    change = abs(float(result.did.values[0]))
+    change = float(result.did.values[0])
     return bool(
         moved_before(result, level)
-        or (tested is not None and tested.facts["largest"] >= change)
+        or (tested is not None and _as_large(tested.facts["largest"], change))
         or (left is not None and left.facts["lowest"] < 0 < left.facts["highest"])
         or alternatives_in_words(evaluation, metric)
         or cells_in_words(result, level)

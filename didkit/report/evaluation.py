@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,7 +130,8 @@ class Evaluation:
         EstimationError
             If it was not evaluated.
         """
-        if metric not in self.results:
+        given: object = metric
+        if not isinstance(given, str) or given not in self.results:
             raise EstimationError(
                 needed="a metric of this evaluation",
                 found=repr(metric),
@@ -434,7 +436,7 @@ class Evaluation:
         try:
             return write_whole(path, to_excel(self))
         except OSError as error:
-            raise _unwritable(path, error.strerror or str(error), "to_excel") from error
+            raise _unwritable(repr(str(path)), error.strerror or str(error), "to_excel") from error
 
     def plot(self, ax: Any = None) -> Any:
         """Draw every metric's gap before and after; returns the Axes, shows and saves nothing."""
@@ -468,8 +470,19 @@ class Evaluation:
 
 
 def _usable(path: str | PathLike[str] | None, where: str) -> None:
-    if path is not None and not Path(path).parent.is_dir():
-        raise _unwritable(path, "no such folder", where)
+    """Refuse, before any work is done, what cannot be the name of a file."""
+    given: object = path
+    if path is None:
+        return
+    if not isinstance(given, str | PathLike):
+        raise _unwritable(repr(given), f"a {type(given).__name__}, not a path", where)
+    name = os.fsdecode(path)
+    if not name or "\0" in name or not Path(name).name:
+        raise _unwritable(repr(name), "no name of a file", where)
+    if Path(name).is_dir():
+        raise _unwritable(repr(name), "a folder", where)
+    if not Path(name).parent.is_dir():
+        raise _unwritable(repr(name), "no such folder", where, folder=str(Path(name).parent))
 
 
 def _written(path: str | PathLike[str] | None, made: str, where: str) -> str:
@@ -477,16 +490,16 @@ def _written(path: str | PathLike[str] | None, made: str, where: str) -> str:
         try:
             write_whole(path, made)
         except OSError as error:
-            raise _unwritable(path, error.strerror or str(error), where) from error
+            raise _unwritable(repr(str(path)), error.strerror or str(error), where) from error
     return made
 
 
-def _unwritable(path: str | PathLike[str], found: str, where: str) -> DidkitError:
+def _unwritable(path: str, found: str, where: str, *, folder: str = "") -> DidkitError:
     return DidkitError(
         needed="a file that can be written, in a folder that exists",
         found=found,
-        where=f"{where}({str(path)!r})",
-        todo=f"make the folder {str(Path(path).parent)!r}, or name another file",
+        where=f"{where}({path})",
+        todo=f"make the folder {folder!r}, or name another file" if folder else "name another file",
     )
 
 

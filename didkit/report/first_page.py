@@ -10,6 +10,7 @@ import numpy as np
 
 from didkit.report.doubts import (
     MORE,
+    SAME,
     alternatives_in_words,
     before_the_start,
     cells_in_words,
@@ -19,19 +20,20 @@ from didkit.report.doubts import (
     speaks_against,
     start_in_words,
 )
-from didkit.report.numerals import equals, interval, joined, plural, share_in_words
+from didkit.report.findable import findable
+from didkit.report.numerals import equals, interval, joined, plural
 from didkit.report.words import (
     NO_PROOF,
     adjusted,
     at_once,
     bottom_line,
     compared,
-    findable,
     frozen_in_words,
     gap_before_and_after,
     labelled,
     not_the_difference,
     out_of_reach,
+    share_there_before,
     standing,
     throughout,
     truths,
@@ -147,8 +149,7 @@ def _sentence(text: str) -> str:
 
 def _before(evaluation: Evaluation, metric: str) -> str:
     result = evaluation[metric]
-    share = share_in_words(result.gap.facts["share_before"])
-    said = [f"{gap_before_and_after(result)}: {share}."]
+    said = [f"{gap_before_and_after(result)}: {share_there_before(result)}."]
     if not _all_throughout(evaluation):
         said.append(throughout(result))
     return " ".join(filter(None, said))
@@ -159,7 +160,10 @@ def _all_throughout(evaluation: Evaluation) -> str:
     found = {throughout(result) for result in evaluation.results.values()}
     if len(evaluation.results) < 2 or len(found) > 1:
         return ""
-    return found.pop().replace("They", "On every measure pilots", 1)
+    said = found.pop()
+    if said.startswith("It"):
+        return said.replace("It", "On every measure the pilots' mean", 1)
+    return said.replace("They", "On every measure pilots", 1)
 
 
 def _read_change(evaluation: Evaluation) -> str:
@@ -210,6 +214,6 @@ def _mind(evaluation: Evaluation, metric: str) -> str:
         cells_in_words(result, level),
         methods_in_words(result, level),
         left_out_in_words(result),
-        "" if MORE in before else start_in_words(result, always=False),
+        "" if MORE in before or SAME in before else start_in_words(result, always=False),
     ]
     return " ".join(filter(None, said))

@@ -46,7 +46,8 @@ _LETTERS = {
     "ρ": r"$\rho$", "θ": r"$\theta$", "α": r"$\alpha$", "\n": " ", "\t": " ", "\r": " ",
     "-": "{-}",
 }  # fmt: skip
-_LATIN = 0x17F  # letters that pdflatex with T1 fonts knows
+_LATIN = 0x17F  # letters that pdflatex with T1 fonts knows, but for these
+_LACKING = frozenset("ĦħĸĿŀŉŦŧſ")
 _HEAD = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -157,7 +158,7 @@ def _letter(one: str) -> str:
     if one in _LETTERS:
         return _LETTERS[one]
     code = ord(one)
-    if code < 0x20 or 0x7F <= code < 0xA0 or code > _LATIN:
+    if code < 0x20 or 0x7F <= code < 0xA0 or code > _LATIN or one in _LACKING:
         return f"(U+{code:04X})"
     return one
 

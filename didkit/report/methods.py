@@ -79,8 +79,15 @@ def methods_note(evaluation: Evaluation) -> str:
 
 def _found(evaluation: Evaluation) -> str:
     head = found_with(evaluation)
-    by = "by a two-sided test at the report's level, a change of that size or more."
-    return f"{head}: {by}" if head else ""
+    levels = {
+        f"{100 * result.findings['DetectableEffect'].facts['level']:g}%"
+        for result in evaluation.results.values()
+        if "DetectableEffect" in result.findings
+    }
+    at = " or ".join(sorted(levels))
+    return (
+        f"{head}: by a two-sided test at level {at}, a change of that size or more." if at else ""
+    )
 
 
 def _by_method(evaluation: Evaluation) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ __all__ = [
     "interval",
     "joined",
     "more",
+    "no_share",
     "plural",
     "said",
     "said_signed",
@@ -144,7 +145,7 @@ def share_text(share: float) -> str:
 
     Examples
     --------
-    >>> share_text(0.714), share_text(1.27), share_text(40.0), share_text(-0.0)
+    >>> share_text(0.714), share_text(1.27), share_text(40.0), share_text(0.0)
     ('71%', 'all (127%)', 'all (over 200%)', '0%')
     """
     text = f"{abs(share):.0%}"
@@ -155,18 +156,50 @@ def share_text(share: float) -> str:
     return f"all ({text})" if share <= _HALF_GONE else f"all (over {_HALF_GONE:.0%})"
 
 
-def share_in_words(share: float) -> str:
+def no_share(before: float, after: float) -> str:
+    """Say in a few words why a gap has no share that was there before; "" where it has one.
+
+    Examples
+    --------
+    >>> no_share(-2.0, 1.0), no_share(0.0, 0.0), no_share(-2.0, -3.0)
+    ('sign turned', 'no gap', '')
+    >>> no_share(-2.0, 0.0), no_share(0.0, 1.0), no_share(float("nan"), 1.0)
+    ('all, none left', 'none', 'not known')
+    """
+    if np.isnan(before) or np.isnan(after):
+        return "not known"
+    if before == 0:
+        return "no gap" if after == 0 else "none"
+    if after == 0:
+        return "all, none left"
+    return "sign turned" if (before > 0) != (after > 0) else ""
+
+
+_NO_SHARE = {
+    "not known": "how much of the gap was there before is not known",
+    "no gap": "there was no gap before and none after",
+    "none": "none of the gap was there before",
+    "all, none left": "all of the gap was there before, and none is left",
+    "sign turned": "the sign of the gap turned",
+}
+
+
+def share_in_words(before: float, after: float) -> str:
     """Say how much of the gap afterwards was there before, without a full stop.
 
     Examples
     --------
-    >>> share_in_words(0.714)
+    >>> share_in_words(-7.14, -10.0)
     '71% of the gap was there before'
-    >>> share_in_words(40.0)
+    >>> share_in_words(8.0, 0.2)
     'all of the gap was there before, and most of it has gone'
+    >>> share_in_words(8.0, 0.0)
+    'all of the gap was there before, and none is left'
     """
-    if np.isnan(share):
-        return "the sign of the gap turned"
+    why = no_share(before, after)
+    if why:
+        return _NO_SHARE[why]
+    share = before / after
     text = share_text(share)
     if text == "0%":
         return "hardly any of the gap was there before"

@@ -7,14 +7,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from didkit.errors import PanelError, PlanError
-from didkit.panel import Calendar, unit_id
+from didkit.errors import PlanError
+from didkit.panel import unit_id
 from didkit.report import plan_parts as parts
-from didkit.report.plan_file import Section, dotted, read_toml
+from didkit.report.plan_file import Section, path_of, read_toml, there
+from didkit.report.plan_sound import file_problems, period_problems, unit_problems
 from didkit.results import Check
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = ["VERSION", "Plan"]
 
 VERSION = 1  #: of the format: the key ``didkit_plan``
 MULTIPLICITY = ("none", "holm", "benjamini-hochberg")
+_CALLED: dict[type, str] = {parts.DataFile: "path", parts.Rate: "metric", parts.Variant: "name"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +109,25 @@ class Plan:
     _file: Section = field(repr=False)
     _folder: Path | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.multiplicity not in MULTIPLICITY:
+            raise PlanError(
+                needed=f"one of: {', '.join(MULTIPLICITY)}",
+                found=repr(self.multiplicity),
+                where="Plan(multiplicity=)",
+                todo="choose one of them",
+            )
+
     # -- read ------------------------------------------------------------------------------
 
     @classmethod
     def read(cls, path: str | PathLike[str], *, data: str | PathLike[str] | None = None) -> Plan:
-        """Read a plan, or refuse it with the line that is wrong.
+        """Read a plan, or refuse it with every line that is wrong.
 
         Parameters
         ----------
         path : str or path
-            A TOML file, at most 1 MB.
+            A TOML file, its name ending in ``.toml``, at most 1 MB.
         data : str or path, optional
             Folder of the data files, instead of the one that the plan names.
 
@@ -124,40 +136,59 @@ class Plan:
         PlanError
             No such file; not valid TOML; an unknown key (the nearest is named), a wrong type; what
             contradicts itself: a start outside the window, a stop before the start, a pilot that
-            is excluded, a metric that is primary and secondary. Data files are looked for when
-            they are needed: by `design`, `freeze` and `didkit.evaluate`.
+            is excluded, a metric that is primary and secondary. Mistakes that do not hang
+            together are told of in one error, the first ten with their lines. Data files are
+            looked for when they are needed: by `design`, `freeze` and `didkit.evaluate`.
         """
-        source = Path(path)
+        source = path_of(path, where="Plan.read")
+        folder = None if data is None else path_of(data, where="Plan.read(data=)")
+        _refuse_other_names(source)
         top = read_toml(source)
         _check_version(top)
         title, question = top.text("title"), top.text("question")
         estimand = top.text("estimand")
-        inference = parts.inferences(top.table("inference"))
-        multiplicity = top.table("multiplicity")
-        said = top.table("protocol")
-        pilots = parts.pilots(top.table("pilots"))
+        multiplicity, said = top.table("multiplicity"), top.table("protocol")
+        with top.gathered():
+            data_part = parts.data_part(top.table("data"))
+        with top.gathered():
+            pilots = parts.pilots(top.table("pilots"))
+            sensitivity = parts.variants(top.tables("sensitivity"), pilots.starts)
+        with top.gathered():
+            comparators = parts.comparators(top.table("comparators"))
+        with top.gathered():
+            window = parts.window(top.table("window"))
+        with top.gathered():
+            metrics = parts.measures(top.table("metrics"))
+        with top.gathered():
+            inference = parts.inferences(top.table("inference"))
+            checks = parts.checks(top.table("checks"), inference.level, named="checks" in top.raw)
+        method = multiplicity.one_of("method", MULTIPLICITY, "none")
+        statements = {key: said.text(key) for key in parts.PROTOCOL if said.has(key)}
+        top.has("sensitivity")  # not asked for where the pilots are wrong
+        for section in (multiplicity, said, top):
+            section.close()
+        top.settle()
         made = cls(
             title=title,
             question=question,
             estimand=estimand,
-            data=parts.data_part(top.table("data")),
+            data=data_part,
             pilots=pilots,
-            comparators=parts.comparators(top.table("comparators")),
-            window=parts.window(top.table("window")),
-            metrics=parts.measures(top.table("metrics")),
+            comparators=comparators,
+            window=window,
+            metrics=metrics,
             inference=inference,
-            checks=parts.checks(top.table("checks"), inference.level, named="checks" in top.raw),
-            sensitivity=parts.variants(top.tables("sensitivity"), pilots.starts),
-            multiplicity=multiplicity.one_of("method", MULTIPLICITY, "none"),
-            statements={key: said.text(key) for key in parts.PROTOCOL if said.has(key)},
+            checks=checks,
+            sensitivity=sensitivity,
+            multiplicity=method,
+            statements=statements,
             source=source,
             _file=top,
-            _folder=None if data is None else Path(data),
+            _folder=folder,
         )
-        for section in (multiplicity, said, top):
-            section.close()
-        _check_units(made)
-        _check_periods(made)
+        for problems in (file_problems(made), unit_problems(made), period_problems(made)):
+            top.problems.extend(problems)
+        top.settle()
         return made
 
     # -- looked at -------------------------------------------------------------------------
@@ -183,7 +214,8 @@ class Plan:
         """Return what is planned, key by key, defaults included.
 
         Order and comments of the file play no part, nor does the folder of the data: where files
-        lie may change, what is in them may not.
+        lie may change, what is in them may not. Data files are known by their paths, rates by
+        their metrics and alternatives by their names: ``sensitivity['short window'].first``.
         """
         method = self.inference.method
         nested: dict[str, Any] = {
@@ -217,6 +249,26 @@ class Plan:
     def where(self, *keys: str | int) -> str:
         """Name file, line and key, for errors."""
         return self._file.where(*keys)
+
+    def keys_of(self, pilot: str) -> tuple[str | int, ...]:
+        """Return the keys below which the file names a pilot, for `where`."""
+        if pilot in self._listed:
+            return ("pilots", "units", self._listed[pilot])
+        return ("pilots", "starts", pilot)
+
+    @cached_property
+    def _listed(self) -> dict[str, int]:
+        """Where each pilot stands in ``units`` of ``[pilots]``."""
+        units = self._file.raw["pilots"].get("units", ())
+        return {unit_id(one): n for n, one in enumerate(units)}
+
+    @property
+    def named_checks(self) -> frozenset[str]:
+        """Checks that the plan names: without ``[checks]`` none, though all are run."""
+        level = self.inference.level
+        if "checks" in self._file.raw or self.checks != parts.all_checks(level):
+            return frozenset(type(one).__name__ for one in self.checks)
+        return frozenset()
 
     def protocol(self) -> pd.DataFrame:
         """Return the protocol table before the run.
@@ -271,7 +323,8 @@ class Plan:
         replace : bool, default False
             Whether an earlier frozen plan may be replaced; date and digest of that one are kept.
         before_data : bool, default False
-            Freeze the plan alone, because its data are not published yet.
+            Freeze the plan alone, because its data are not published yet: files, values and
+            units are then never compared, and every run says so.
 
         Returns
         -------
@@ -281,11 +334,12 @@ class Plan:
         Raises
         ------
         PlanError
-            It is frozen already, or, unless `before_data`, its data cannot be read.
+            It is frozen already; `path` is the plan, or with `replace` a file that is no frozen
+            plan; or, unless `before_data`, its data cannot be read.
         """
         from didkit.report.plan_freeze import write_frozen
 
-        target = self.frozen_path if path is None else Path(path)
+        target = self.frozen_path if path is None else path_of(path, where="Plan.freeze")
         return write_frozen(self, target, replace=replace, before_data=before_data)
 
     def deviations(self) -> tuple[Deviation, ...]:
@@ -337,10 +391,24 @@ class Plan:
         )
 
 
-# -- what contradicts itself -------------------------------------------------------------------
+def _refuse_other_names(source: Path) -> None:
+    """Refuse a file that is no .toml: two plans must not share one frozen plan."""
+    if source.suffix != ".toml" and there(source) and source.is_file():
+        raise PlanError(
+            needed="a plan: a file whose name ends in .toml",
+            found=source.name,
+            where=str(source.parent),
+            todo=f"name the plan, or rename it to {source.stem}.toml",
+        )
 
 
 def _check_version(top: Section) -> None:
+    if "didkit_frozen" in top.raw:
+        raise top.error(
+            needed="a plan",
+            found="a frozen plan, which is compared with and not run",
+            todo="name the plan that it was written from: it lies beside it",
+        )
     found = top.raw.get("didkit_plan") if top.has("didkit_plan") else None
     if found != VERSION or isinstance(found, bool):
         raise top.error(
@@ -353,123 +421,6 @@ def _check_version(top: Section) -> None:
         )
 
 
-def _check_units(plan: Plan) -> None:
-    """Refuse a unit that is on two sides."""
-    top, who = plan._file, plan.comparators
-    for unit in plan.pilots.starts:
-        if unit in who.exclude:
-            raise top.error(
-                "comparators",
-                "exclude",
-                unit,
-                needed="comparators to leave out",
-                found=f"{unit!r}, a pilot ({top.where('pilots', 'starts', unit)})",
-                todo="take it out of one of the two",
-            )
-        if unit in who.units and not who.include_pilots:
-            raise top.error(
-                "comparators",
-                "units",
-                who.units.index(unit),
-                needed="units that are no pilots",
-                found=f"{unit!r}, a pilot",
-                todo="take it out, or say include_pilots = true",
-            )
-    for unit in who.units:
-        if unit in who.exclude:
-            raise top.error(
-                "comparators",
-                "exclude",
-                unit,
-                needed="a unit either named or left out",
-                found=f"{unit!r} is both",
-                todo="take it out of one of the two",
-            )
-    for unit in plan.pilots.stops:
-        if unit not in plan.pilots.starts:
-            raise top.error(
-                "pilots",
-                "stops",
-                unit,
-                needed="a start for every pilot that stopped",
-                found=f"{unit!r} has none",
-                todo="add its start, or take the stop out",
-            )
-
-
-def _check_periods(plan: Plan) -> None:
-    """Refuse periods that contradict each other, as far as can be told without the data."""
-    top, window = plan._file, plan.window
-    first, last = _year(window.first), _year(window.last)
-    if first is not None and last is not None and first >= last:
-        raise top.error(
-            "window",
-            "first",
-            needed="a first period before the last",
-            found=f"{window.first} and {window.last}",
-            todo="swap them, or widen the window",
-        )
-    for unit, start in plan.pilots.starts.items():
-        year = _year(start)
-        keys = ("pilots", "starts", unit) if "starts" in top.raw["pilots"] else ("pilots", "start")
-        if year is None:
-            continue
-        if (first is not None and year <= first) or (last is not None and year > last):
-            raise top.error(
-                *keys,
-                needed=f"a start inside the window, with a period before it: after {window.first}, "
-                f"not after {window.last}",
-                found=f"{unit!r} starts in {start}",
-                todo="widen [window], mend the start, or leave this pilot out",
-            )
-        stop = plan.pilots.stops.get(unit)
-        stopped = None if stop is None else _year(stop)
-        if stopped is not None and stopped <= year:
-            raise top.error(
-                "pilots",
-                "stops",
-                unit,
-                needed="a stop after the start",
-                found=f"{unit!r} starts in {start} and stops in {stop}",
-                todo="mend the one that is wrong",
-            )
-    ends = [_year(one) for one in window.between]
-    outside = [
-        given
-        for given, year in zip(window.between, ends, strict=True)
-        if year is not None
-        and ((first is not None and year < first) or (last is not None and year > last))
-    ]
-    if outside or (len(ends) == 2 and None not in ends and ends[0] >= ends[1]):  # type: ignore[operator]
-        raise top.error(
-            "window",
-            "between",
-            needed="two periods inside the window, the earlier one first",
-            found=", ".join(window.between),
-            todo="mend them",
-        )
-    for n, file in enumerate(plan.data.files):
-        years = [_year(one) for one in file.periods]
-        if len(years) == 2 and None not in years and years[0] > years[1]:  # type: ignore[operator]
-            raise top.error(
-                "data",
-                "files",
-                n,
-                "periods",
-                needed="a first period not after the last",
-                found=", ".join(file.periods),
-                todo="swap them",
-            )
-
-
-def _year(period: str) -> int | None:
-    """Return the year that a period ends in; None for a label that is no year."""
-    try:
-        return int(Calendar.of([period], kind="reporting year").labels[0])
-    except PanelError:
-        return None
-
-
 # -- the content -------------------------------------------------------------------------------
 
 
@@ -479,18 +430,25 @@ def _plain(part: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in ("", None, (), {})}
 
 
-def _flat(value: Any, path: tuple[str | int, ...] = ()) -> dict[str, Any]:
-    """Lay nested parts out as dotted keys; arrays of plain values stay arrays."""
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Lay nested parts out as dotted keys; arrays of plain values stay arrays.
+
+    Parts in an array are known by what they are called, not by where they stand.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = _plain(value)
+    made: dict[str, Any] = {}
     if isinstance(value, Mapping):
-        made: dict[str, Any] = {}
         for key in sorted(value, key=str):
-            made.update(_flat(value[key], (*path, str(key))))
+            made.update(_flat(value[key], f"{prefix}.{key}" if prefix else str(key)))
         return made
     if isinstance(value, tuple) and any(dataclasses.is_dataclass(one) for one in value):
-        made = {}
-        for n, one in enumerate(value):
-            made.update(_flat(one, (*path, n)))
+        taken: dict[str, int] = {}
+        for one in value:
+            inner = _plain(one)
+            called = str(inner.pop(_CALLED[type(one)]))
+            quoted = called.replace("\\", "\\\\").replace("'", "\\'")
+            taken[called] = n = taken.get(called, 0) + 1
+            made.update(_flat(inner, f"{prefix}['{quoted}']" + (f"[{n}]" if n > 1 else "")))
         return made
-    return {dotted(path): list(value) if isinstance(value, tuple) else value}
+    return {prefix: list(value) if isinstance(value, tuple) else value}

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
-
 from didkit.design import Against, Design, Pool, Rollout
 from didkit.errors import DidkitError, PlanError, first_few
-from didkit.panel import METRICS, Metric, Panel, nearest
+from didkit.panel import Panel, nearest
 from didkit.read import read_dfe, read_neighbours
-from didkit.read.files import digest, list_files, read_path, refuse_binary
+from didkit.read.files import digest, read_path, table_paths
+from didkit.report.plan_csv import read_csv
+from didkit.report.plan_file import there, together
 from didkit.report.plan_parts import DataFile, Variant
 
 if TYPE_CHECKING:
     from didkit.report.plan import Plan
 
-__all__ = ["FileHash", "Loaded", "hashes", "load"]
+__all__ = ["FileHash", "Loaded", "hashes", "load", "unit_problems"]
 
 Keys = tuple[str | int, ...]
+
+_CODE = re.compile(r"[0-9]{3}")
+_ONS = re.compile(r"[EWSN][0-9]{8}")
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def _design(plan: Plan, panel: Panel, against: Against, other: Variant) -> Desig
 
 
 def hashes(plan: Plan) -> tuple[FileHash, ...]:
-    """Hash every file that the plan names; of a folder, every table in it.
+    """Hash every file that the plan names; of a folder, what the reader takes for a table.
 
     Raises
     ------
@@ -115,18 +119,25 @@ def hashes(plan: Plan) -> tuple[FileHash, ...]:
     if plan.comparators.file:
         where = ("comparators", "file")
         named.append((plan.comparators.file, plan.comparators.sha256, where))
+    lost = [
+        PlanError(
+            needed="a data file or folder that exists",
+            found=f"nothing at {path}",
+            where=f"{plan.where(*keys)}, in the folder {plan.folder}",
+            todo="write its path from that folder, or name another folder: [data] folder, or "
+            "--data; where it is not published yet, freeze with --before-data",
+        )
+        for path, _, keys in named
+        if not there(plan.folder / path)
+    ]
+    if lost:
+        raise together(lost, plan.source.name)
     made: dict[str, FileHash] = {}
+    known = {path: planned for path, planned, _ in named if planned}  # a path may stand twice
     for path, planned, keys in named:
         place = plan.folder / path
-        if not place.exists():
-            raise PlanError(
-                needed="a data file or folder that exists",
-                found=f"nothing at {path}",
-                where=f"{plan.where(*keys)}, in the folder {plan.folder}",
-                todo="mend the path, or name the folder of the data: [data] folder, or --data",
-            )
         if not place.is_dir():
-            made[path] = _hashed(plan, place, path, planned, keys)
+            made[path] = _hashed(plan, place, path, known.get(path, ""), keys)
             continue
         if planned:
             raise PlanError(
@@ -136,13 +147,12 @@ def hashes(plan: Plan) -> tuple[FileHash, ...]:
                 todo="name its files one by one, or freeze the plan: that hashes every file",
             )
         try:
-            list_files(place)  # refuses too many files
+            tables = table_paths(place)
         except DidkitError as error:
             raise _named(error, plan, keys) from error
-        for one in sorted(place.rglob("*")):
-            if one.is_file() and one.suffix.lower() in (".csv", ".zip"):
-                inner = f"{path.rstrip('/')}/{one.relative_to(place).as_posix()}"
-                made[inner] = _hashed(plan, one, inner, "", keys)
+        for one in tables:
+            inner = f"{path.rstrip('/')}/{one.relative_to(place).as_posix()}"
+            made[inner] = _hashed(plan, one, inner, known.get(inner, ""), keys)
     return tuple(made[path] for path in sorted(made))
 
 
@@ -189,8 +199,15 @@ def _panel(plan: Plan) -> Panel:
     for n, file in enumerate(plan.data.files):
         keys: Keys = ("data", "files", n)
         try:
-            part = _read(file, plan.folder / file.path)
+            place = plan.folder / file.path
+            if file.reader == "csv":
+                where = partial(plan.where, *keys)
+                part = read_csv(file, place, where, plan=plan.source.name)
+            else:
+                part = read_dfe(place, release=file.release or None)
             part = _selected(file, part)
+        except PlanError:  # it names its line already
+            raise
         except DidkitError as error:
             raise _named(error, plan, (*keys, "path")) from error
         try:
@@ -209,50 +226,6 @@ def _panel(plan: Plan) -> Panel:
         except DidkitError as error:
             raise _named(error, plan, ("data", "rates", n)) from error
     return panel
-
-
-def _read(file: DataFile, place: Path) -> Panel:
-    if file.reader == "published":
-        return read_dfe(place, release=file.release or None)
-    data = read_path(place)
-    refuse_binary(data, place.name)
-    columns = dict(file.columns)
-    as_text = [columns[key] for key in ("unit", "period", "name") if key in columns]
-    as_text += [str(one) for one in dict(columns.get("status", {})).values()]
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(data), encoding="utf-8-sig", dtype=dict.fromkeys(as_text, str)
-        )
-    except ValueError as error:  # also what is not UTF-8, and lines of unequal length
-        raise PlanError(
-            needed="a CSV in UTF-8 with one header and lines of equal length",
-            found=str(error).strip(),
-            where=place.name,
-            todo="save it as 'CSV UTF-8' with the columns in the first line",
-        ) from error
-    values = columns.pop("values")
-    panel = Panel.from_frame(
-        frame,
-        metrics={
-            column: Metric.named(name) if name in METRICS else Metric(name=name)
-            for column, name in values.items()
-        },
-        release=file.release or place.name,
-        **columns,
-    )
-    sources = {
-        metric: tuple(replace(one, file=place.name, sha256=digest(data)) for one in found)
-        for metric, found in panel.sources.items()
-    }
-    return Panel(
-        units=panel.units,
-        calendar=panel.calendar,
-        metrics=panel.metrics,
-        cells={metric: panel.cells(metric) for metric in panel.metrics},
-        sources=sources,
-        log=panel.log,
-        identity=panel.identity,
-    )
 
 
 def _selected(file: DataFile, part: Panel) -> Panel:
@@ -274,31 +247,69 @@ def _joined(panel: Panel, part: Panel, mixed: tuple[str, ...]) -> Panel:
 
 
 def _check(plan: Plan, panel: Panel) -> None:
-    """Refuse what the data do not hold, with the line that names it."""
+    """Refuse what the data do not hold, with the lines that name it."""
+    found = [
+        *_metric_problems(plan, panel),
+        *unit_problems(plan, panel),
+        *_period_problems(plan, panel),
+    ]
+    if found:
+        raise together(found, plan.source.name)
+
+
+def _metric_problems(plan: Plan, panel: Panel) -> Iterator[PlanError]:
     for role in ("primary", "secondary"):
         for n, metric in enumerate(getattr(plan.metrics, role)):
             if metric not in panel.metrics:
-                raise PlanError(
+                yield PlanError(
                     needed="a metric that the data files deliver",
                     found=repr(metric),
                     where=plan.where("metrics", role, n),
                     todo="choose from: " + ", ".join(panel.metrics),
                 )
+
+
+def unit_problems(plan: Plan, panel: Panel | None) -> Iterator[PlanError]:
+    """Find units that the data do not hold; without data, those that are no codes."""
     who = plan.comparators
-    codes: list[tuple[str, Keys]] = [(u, ("pilots", "starts", u)) for u in plan.pilots.starts]
+    codes: list[tuple[str, Keys]] = [(u, plan.keys_of(u)) for u in plan.pilots.starts]
     codes += [(u, ("comparators", "exclude", u)) for u in who.exclude]
     codes += [(u, ("comparators", "units", n)) for n, u in enumerate(who.units)]
-    known, names = list(panel.unit_ids), list(panel.units["name"])
+    for n, other in enumerate(plan.sensitivity):
+        codes += [(u, ("sensitivity", n, "exclude", k)) for k, u in enumerate(other.exclude)]
+    by_code = all(file.columns.get("identity", "la_code") == "la_code" for file in plan.data.files)
     for unit, keys in codes:
-        if unit not in panel:
-            raise PlanError(
+        if panel is not None and unit in panel:
+            continue
+        near = "" if panel is None else _near(unit, panel)
+        if by_code and not _CODE.fullmatch(unit):
+            kind = "a code of the ONS" if _ONS.fullmatch(unit) else "which is none"
+            yield PlanError(
+                needed="3-digit codes of the Department, such as 350",
+                found=f"{unit!r}, {kind}",
+                where=plan.where(*keys),
+                todo=near
+                or "write the code that stands beside it in the published files (old_la_code)",
+            )
+        elif panel is not None:
+            yield PlanError(
                 needed="units that the data files hold",
                 found=f"{unit!r}, which they do not",
                 where=plan.where(*keys),
-                todo=nearest(unit, known, names),
+                todo=near or nearest(unit, list(panel.unit_ids), list(panel.units["name"])),
             )
+
+
+def _near(unit: str, panel: Panel) -> str:
+    """Suggest units that are called alike, or nothing."""
+    found = nearest(unit, list(panel.unit_ids), list(panel.units["name"]))
+    return found if found.startswith("did you mean") else ""
+
+
+def _period_problems(plan: Plan, panel: Panel) -> Iterator[PlanError]:
+    starts = plan.pilots.starts
     periods: list[tuple[str, Keys]] = [
-        (start, ("pilots", "starts", unit)) for unit, start in plan.pilots.starts.items()
+        (start, plan.keys_of(unit)) for unit, start in starts.items()
     ]
     periods += [(stop, ("pilots", "stops", unit)) for unit, stop in plan.pilots.stops.items()]
     for name in ("first", "last"):
@@ -309,12 +320,12 @@ def _check(plan: Plan, panel: Panel) -> None:
         try:
             panel.calendar.position(period)
         except DidkitError as error:
-            raise PlanError(
+            yield PlanError(
                 needed=error.needed,
                 found=error.found,
                 where=plan.where(*keys),
                 todo=f"the data hold {first_few(panel.periods, 20)}",
-            ) from error
+            )
 
 
 def _against(plan: Plan) -> Against:

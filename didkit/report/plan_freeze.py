@@ -17,8 +17,8 @@ import numpy as np
 from didkit.errors import PlanError
 from didkit.panel import Panel
 from didkit.report.files import write_whole
-from didkit.report.plan_data import Loaded, load
-from didkit.report.plan_file import read_toml
+from didkit.report.plan_data import Loaded, load, unit_problems
+from didkit.report.plan_file import read_toml, there, together
 from didkit.report.record import Deviation
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare", "refusals", "write_frozen"]
 
 VERSION = 1  #: of the format: the key ``didkit_frozen``
+MOST_BYTES = 20_000_000  #: a frozen plan holds the plan, hashes and whom it came down to
 NOT_FROZEN = "the plan was not frozen before this run"
 
 _HEAD = """\
@@ -35,6 +36,9 @@ _HEAD = """\
 # is whom the plan came down to on these data. `didkit evaluate PLAN.toml` compares with it.
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_ITEM = re.compile(
+    r"((?:data\.files|data\.rates|sensitivity)\['(?:[^'\\]|\\.)*'\](?:\[\d+\])?)\.(.+)", re.S
+)
 _NOTHING = "nothing"
 
 
@@ -44,6 +48,7 @@ class Comparison:
 
     frozen: bool
     frozen_on: str
+    before_data: bool
     deviations: tuple[Deviation, ...]
 
 
@@ -52,8 +57,16 @@ class Comparison:
 
 def write_frozen(plan: Plan, path: Path, *, replace: bool, before_data: bool) -> Path:
     """Write the frozen plan; see `Plan.freeze`."""
+    if _same(path, plan.source):
+        raise PlanError(
+            needed="another file than the plan",
+            found="the plan itself",
+            where=str(path),
+            todo="leave the path out: the frozen plan is then written beside the plan",
+        )
     earlier: list[dict[str, Any]] = []
-    if path.exists():
+    if there(path):
+        frozen = _frozen_before(path)
         if not replace:
             raise PlanError(
                 needed="a plan that is not frozen yet",
@@ -62,7 +75,11 @@ def write_frozen(plan: Plan, path: Path, *, replace: bool, before_data: bool) ->
                 todo="run it as it is and let the report list the deviations, or replace the "
                 "frozen plan by name: plan.freeze(replace=True), didkit freeze --replace",
             )
-        earlier = _earlier(path)
+        earlier = _earlier(frozen)
+    if before_data:  # what the data would have shown otherwise
+        wrong = tuple(unit_problems(plan, None))
+        if wrong:
+            raise together(wrong, plan.source.name)
     document = _document(plan, None if before_data else load(plan), earlier)
     try:
         return write_whole(path, _HEAD + _toml(document))
@@ -97,9 +114,32 @@ def _document(plan: Plan, data: Loaded | None, earlier: list[dict[str, Any]]) ->
     return {"seal": _seal(made), **made}
 
 
-def _earlier(path: Path) -> list[dict[str, Any]]:
+def _same(path: Path, other: Path) -> bool:
+    return there(path) and there(other) and path.samefile(other)
+
+
+def _frozen_before(path: Path) -> Mapping[str, Any]:
+    """Read the frozen plan that would be replaced; a file that is none is never overwritten."""
+    try:
+        raw = read_toml(path, most=MOST_BYTES).raw
+    except PlanError as error:
+        raise _no_frozen_plan(path, error.found) from error
+    if "didkit_frozen" not in raw:
+        raise _no_frozen_plan(path, "a file without the key didkit_frozen")
+    return raw
+
+
+def _no_frozen_plan(path: Path, found: str) -> PlanError:
+    return PlanError(
+        needed="a new file, or a frozen plan to replace",
+        found=found,
+        where=str(path),
+        todo="name another file; this one is as it was",
+    )
+
+
+def _earlier(before: Mapping[str, Any]) -> list[dict[str, Any]]:
     """When, and over what content, a plan was frozen before it was frozen again."""
-    before = read_toml(path).raw
     kept = before.get("replaced", [])
     return [
         *(one for one in kept if isinstance(one, dict)),
@@ -211,10 +251,10 @@ def compare(plan: Plan, data: Loaded) -> Comparison:
         if one.planned and one.planned != one.sha256
     ]
     path = plan.frozen_path
-    if not path.exists():
+    if not there(path):
         first = Deviation("the plan", "frozen before the run", NOT_FROZEN)
-        return Comparison(False, "", (first, *found))
-    section = read_toml(path)
+        return Comparison(False, "", False, (first, *found))
+    section = read_toml(path, most=MOST_BYTES)
     frozen = section.raw
     if frozen.get("didkit_frozen") != VERSION:
         raise PlanError(
@@ -245,7 +285,7 @@ def compare(plan: Plan, data: Loaded) -> Comparison:
         ]
     if frozen.get("didkit") != now["didkit"]:
         found.append(Deviation("version of didkit", _words(frozen.get("didkit")), now["didkit"]))
-    keys = _differing(_mapping(frozen, "plan"), now["plan"])
+    keys = _plan_changes(_mapping(frozen, "plan"), now["plan"])
     found += [Deviation(f"plan: {key}", planned, here) for key, planned, here in keys]
     if frozen.get("plan_sha256") != now["plan_sha256"] and not keys:
         found.append(
@@ -255,9 +295,51 @@ def compare(plan: Plan, data: Loaded) -> Comparison:
                 _short(now["plan_sha256"]),
             )
         )
-    if frozen.get("before_data") is not True:
+    before_data = frozen.get("before_data") is True
+    if not before_data:
         found += _data_deviations(frozen, now, {key for key, _, _ in keys})
-    return Comparison(True, _words(frozen.get("frozen")), tuple(found))
+    return Comparison(True, _words(frozen.get("frozen")), before_data, tuple(found))
+
+
+def _plan_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return key, planned and found of what differs; a whole section that came or went once."""
+    old, new = _items(before), _items(now)
+    gone = {item: keys for item, keys in old.items() if item not in new}
+    come = {item: keys for item, keys in new.items() if item not in old}
+    renamed = {}
+    for item, keys in gone.items():
+        same = [other for other, its in come.items() if its == keys and other not in renamed]
+        if same:
+            renamed[same[0]] = item
+    found: dict[str, tuple[str, str]] = {}
+    for key, planned, here in _differing(before, now):
+        at = _ITEM.fullmatch(key)
+        item = at[1] if at else ""
+        if item in gone:
+            to = next((other for other, one in renamed.items() if one == item), None)
+            found[item] = (
+                _in_words(gone[item]),
+                _NOTHING if to is None else f"the same, called {to}",
+            )
+        elif item in come:
+            if item not in renamed:
+                found[item] = (_NOTHING, _in_words(come[item]))
+        else:
+            found[key] = (planned, here)
+    return [(key, planned, here) for key, (planned, here) in found.items()]
+
+
+def _items(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Gather the keys of each data file, rate and alternative."""
+    made: dict[str, dict[str, Any]] = {}
+    for key, value in content.items():
+        if at := _ITEM.fullmatch(key):
+            made.setdefault(at[1], {})[at[2]] = value
+    return made
+
+
+def _in_words(keys: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key} {_words(value)}" for key, value in keys.items())
 
 
 def _data_deviations(
@@ -353,10 +435,12 @@ def _short(sha: object) -> str:
     return f"{str(sha)[:12]}…"
 
 
-def refusals(named: Mapping[str, Mapping[str, str]]) -> tuple[Deviation, ...]:
-    """List what was planned and refused: metric → name → reason."""
+def refusals(
+    named: Mapping[str, Mapping[str, str]], *, planned: str = "made"
+) -> tuple[Deviation, ...]:
+    """List what was refused: metric → name → reason."""
     return tuple(
-        Deviation(f"{name} of {metric}", "made", f"refused: {reason}")
+        Deviation(f"{name} of {metric}", planned, f"refused: {reason}")
         for metric, reasons in named.items()
         for name, reason in reasons.items()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboSt
 from didkit.design import Selection
 from didkit.errors import InferenceError, PlanError, is_number, is_whole
 from didkit.inference import ClusterRobust, Jackknife, Permutation
-from didkit.report.plan_file import Section
+from didkit.report.plan_file import Section, written
 from didkit.results import Check, Inference
 
 __all__ = [
@@ -60,7 +61,6 @@ PROTOCOL = (
 
 _PILOT_KEYS = ("starts", "stops", "units", "start", "selection", "reason")
 _COMPARATOR_KEYS = ("against", "file", "sha256", "aggregate", "include_pilots", "units", "exclude")
-_OPTION = re.compile(r"\((\w+)=\)")
 _SHA = re.compile(r"[0-9a-f]{64}")
 
 
@@ -168,28 +168,35 @@ class Inferences:
 def data_part(section: Section) -> DataPart:
     """Read ``[data]``."""
     files = section.tables("files")
+    made: list[DataFile] = []
+    for one in files:
+        with one.gathered():
+            made.append(_data_file(one))
+    rates: list[Rate] = []
+    for one in section.tables("rates"):
+        with one.gathered():
+            rates.append(_rate(one))
+    part = DataPart(
+        folder=section.text("folder", "."),
+        files=tuple(made),
+        mixed=section.texts("mixed"),
+        rates=tuple(rates),
+        description=section.text("description", ""),
+    )
+    section.close()
     if not files:
         raise section.error(
             "files",
             needed="at least one data file",
             found="none",
-            todo='add a section [[data.files]] with path = "…"',
+            todo='write a section [[data.files]] with path = "…"',
         )
-    made = DataPart(
-        folder=section.text("folder", "."),
-        files=tuple(_data_file(one) for one in files),
-        mixed=section.texts("mixed"),
-        rates=tuple(_rate(one) for one in section.tables("rates")),
-        description=section.text("description", ""),
-    )
-    section.close()
-    return made
+    return part
 
 
 def _data_file(section: Section) -> DataFile:
     reader = section.one_of("reader", ("published", "csv"), "published")
     columns: dict[str, Any] = {}
-    release = section.text("release", "")
     if reader == "csv":
         columns = {name: section.text(name) for name in ("unit", "period")}
         columns["values"] = _columns(section)
@@ -199,17 +206,36 @@ def _data_file(section: Section) -> DataFile:
         columns["identity"] = section.one_of("identity", ("la_code", "any"), "la_code")
         for name in ("status", "lower", "upper"):
             if section.has(name):
-                columns[name] = _texts_by_name(section, name)
+                columns[name] = _beside(section, name, columns["values"])
     made = DataFile(
         path=section.text("path"),
         reader=cast(Literal["published", "csv"], reader),
         sha256=_sha256(section),
-        release=release,
+        release=section.text("release", ""),
         metrics=section.texts("metrics"),
         periods=section.periods("periods"),
         columns=columns,
     )
-    section.close()
+    if "reader" not in section.refused:  # it says which keys there are
+        section.close()
+    return made
+
+
+def _beside(section: Section, key: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Read which column holds the status or a bound of which metric: a table metric → column."""
+    table = section.table(key)
+    made = {name: table.text(name) for name in table.raw}
+    metrics = list(values.values())
+    for name, column in made.items():
+        if name not in metrics and metrics:
+            meant = values.get(name, metrics[0])
+            error = table.error(
+                name,
+                needed=f"metrics that values names: {', '.join(metrics)}",
+                found=f"{name!r}, a column" if name in values else repr(name),
+                todo=f'write {key} = {{{written(meant)} = "{column}"}}: metric = "column"',
+            )
+            table.note(name, error)
     return made
 
 
@@ -217,26 +243,23 @@ def _columns(section: Section) -> dict[str, str]:
     """Read which column holds which metric: an array of names, or a table column → metric."""
     if isinstance(section.raw.get("values"), list):
         return {name: name for name in section.texts("values")}
-    found = _texts_by_name(section, "values")
-    if not found:
-        raise section.error(
+    table = section.table("values")
+    found = {name: table.text(name) for name in table.raw}
+    if not found and "values" not in section.refused:
+        error = section.error(
             "values",
             needed="the columns that hold numbers",
             found="none",
             todo='write values = {rate = "cla"}: column = "metric"',
         )
+        section.note("values", error)
     return found
-
-
-def _texts_by_name(section: Section, key: str) -> dict[str, str]:
-    table = section.table(key)
-    return {name: table.text(name) for name in table.raw}
 
 
 def _sha256(section: Section) -> str:
     value = section.text("sha256", "").lower()
     if value and not _SHA.fullmatch(value):
-        raise section.wrong(
+        section.wrong(
             "sha256",
             needed="a SHA-256: 64 hexadecimal digits",
             value=value,
@@ -258,7 +281,11 @@ def _rate(section: Section) -> Rate:
 def pilots(section: Section) -> Pilots:
     """Read ``[pilots]``."""
     starts = section.by_unit("starts", keys=_PILOT_KEYS)
+    stops = section.by_unit("stops", keys=_PILOT_KEYS)
     listed, start = section.units("units"), section.period("start")
+    selection = section.one_of("selection", get_args(Selection))
+    reason = section.text("reason", "")
+    section.close()
     if starts and (listed or start):
         raise section.error(
             "units" if listed else "start",
@@ -275,14 +302,12 @@ def pilots(section: Section) -> Pilots:
                 "start = 2018",
             )
         starts = dict.fromkeys(listed, start)
-    made = Pilots(
+    return Pilots(
         starts=dict(sorted(starts.items())),
-        stops=dict(sorted(section.by_unit("stops", keys=_PILOT_KEYS).items())),
-        selection=cast(Selection, section.one_of("selection", get_args(Selection))),
-        reason=section.text("reason", ""),
+        stops=dict(sorted(stops.items())),
+        selection=cast(Selection, selection),
+        reason=reason,
     )
-    section.close()
-    return made
 
 
 def comparators(section: Section) -> Comparators:
@@ -294,13 +319,14 @@ def comparators(section: Section) -> Comparators:
         "per_pilot": ("file", "sha256", "aggregate"),
     }[against]
     for key in ("file", "sha256", "aggregate", "units"):
-        if section.has(key) and key not in allowed:
-            raise section.error(
+        if section.has(key) and key not in allowed and "against" not in section.refused:
+            error = section.error(
                 key,
                 needed=f"keys that go with against = {against!r}",
                 found=f"the key {key}",
                 todo="take it out, or choose another against =",
             )
+            section.note(key, error)
     made = Comparators(
         against=cast(Kind, against),
         file=section.text("file") if "file" in allowed else "",
@@ -311,44 +337,46 @@ def comparators(section: Section) -> Comparators:
         exclude=dict(sorted(section.reasons("exclude", keys=_COMPARATOR_KEYS).items())),
     )
     section.close()
+    if "units" in allowed and section.raw.get("units") == []:
+        raise section.error(
+            "units",
+            needed="at least one comparator",
+            found="an empty array, which would leave none",
+            todo="name them, or take the line out: then every other unit is one",
+        )
     return made
 
 
 def window(section: Section) -> Window:
     """Read ``[window]``."""
     first, last = section.period("first"), section.period("last")
+    between = section.periods("between")
+    section.close()
+    _both(section, first, last)
+    if len(between) == 1:
+        raise section.error(
+            "between",
+            needed="two periods",
+            found=f"one: {between[0]}",
+            todo="write between = [2014, 2019]: the two that are compared",
+        )
+    return Window(first or "", last or "", between)
+
+
+def _both(section: Section, first: str | None, last: str | None) -> None:
+    """Refuse one end of a window without the other."""
     if (first is None) != (last is None):
+        lacking = "first" if first is None else "last"
         raise section.error(
             needed="both the first and the last period, or neither",
             found="one of them",
-            todo="write first = … and last = …",
+            todo=f"write {lacking} = … as well",
         )
-    between = section.periods("between")
-    if len(between) == 1:
-        raise section.wrong("between", needed="two periods", value=list(between))
-    section.close()
-    return Window(first or "", last or "", between)
 
 
 def measures(section: Section) -> Measures:
     """Read ``[metrics]``."""
     primary, secondary = section.texts("primary"), section.texts("secondary")
-    if not primary:
-        raise section.error(
-            "primary",
-            needed="at least one primary metric",
-            found="none",
-            todo='write primary = ["cpp"]',
-        )
-    for n, name in enumerate(secondary):
-        if name in primary:
-            raise section.error(
-                "secondary",
-                n,
-                needed="each metric either primary or secondary",
-                found=f"{name!r} is both",
-                todo="keep it in one of the two",
-            )
     smallest, direction = section.table("smallest_effect"), section.table("direction")
     made = Measures(
         primary=primary,
@@ -357,28 +385,49 @@ def measures(section: Section) -> Measures:
         smallest_effect_reason=section.text("smallest_effect_reason", ""),
         direction={name: direction.one_of(name, ("lower", "higher")) for name in direction.raw},
     )
-    for table in (smallest, direction):
-        for name in table.raw:
-            if name not in (*primary, *secondary):
-                raise table.error(
-                    name,
-                    needed="a metric that is primary or secondary",
-                    found=repr(name),
-                    todo="choose from: " + ", ".join((*primary, *secondary)),
-                )
     section.close()
+    for n, name in enumerate(secondary):
+        if name in primary:
+            error = section.error(
+                "secondary",
+                n,
+                needed="each metric either primary or secondary",
+                found=f"{name!r} is both",
+                todo="keep it in one of the two",
+            )
+            section.note("secondary", error)
+    if not section.refused & {"primary", "secondary"}:
+        for table in (smallest, direction):
+            for name in table.raw:
+                if primary and name not in (*primary, *secondary):
+                    error = table.error(
+                        name,
+                        needed="a metric that is primary or secondary",
+                        found=repr(name),
+                        todo="choose from: " + ", ".join((*primary, *secondary)),
+                    )
+                    table.note(name, error)
+    if not primary:
+        raise section.error(
+            "primary",
+            needed="at least one primary metric",
+            found="none",
+            todo='write primary = ["cpp"]',
+        )
     return made
 
 
 def _size(section: Section, name: str) -> float:
-    value = section.number(name, 0.0)
-    if value <= 0:
-        raise section.error(
+    value = section.number(name, 0.0, such_as=5)
+    if value <= 0 and name not in section.refused:
+        error = section.error(
             name,
             needed="the size of an effect in the metric's unit, above 0",
             found=f"{value:g}",
-            todo="give the size here, and the direction in [metrics] direction",
+            todo=f"write {written(name)} = {-value or 5:g} here, and the direction in [metrics] "
+            "direction",
         )
+        section.note(name, error)
     return value
 
 
@@ -387,16 +436,19 @@ def inferences(section: Section) -> Inferences:
     method = section.one_of("method", ("recommended", *METHODS), "recommended")
     level = section.number("level", 0.95)
     if not 0 < level < 1:
-        raise section.error(
+        error = section.error(
             "level",
             needed="a level between 0 and 1, such as 0.95",
             found=f"{level:g}",
-            todo="give the level of the interval, not its complement",
+            todo=f"write level = {level / 100 if 1 < level < 100 else 0.95:g}",
         )
+        section.note("level", error)
+        level = Inferences.level
     strata, clusters = section.text("strata", ""), section.text("clusters", "")
     kind = METHODS.get(method)
     made = None if kind is None else build(section, kind)
-    section.close()
+    if "method" not in section.refused:  # it says which options there are
+        section.close()
     return Inferences(cast("Inference | None", made), level, strata, clusters)
 
 
@@ -404,45 +456,48 @@ def variants(sections: Sequence[Section], starts: Mapping[str, str]) -> tuple[Va
     """Read every ``[[sensitivity]]``."""
     made: list[Variant] = []
     for section in sections:
-        name = section.text("name")
-        if name in [one.name for one in made]:
-            raise section.error(
-                "name", needed="each alternative once", found=f"{name!r} twice", todo="rename one"
-            )
-        first, last, start = (section.period(key) for key in ("first", "last", "start"))
-        if (first is None) != (last is None):
-            raise section.error(
-                needed="both the first and the last period, or neither",
-                found="one of them",
-                todo="write first = … and last = …",
-            )
-        one = Variant(
-            name,
-            section.units("without"),
-            section.units("exclude"),
-            first or "",
-            last or "",
-            start or "",
-        )
-        section.close()
-        for key, units, right in (("without", one.without, True), ("exclude", one.exclude, False)):
-            for n, unit in enumerate(units):
-                if (unit in starts) != right:
-                    raise section.error(
-                        key,
-                        n,
-                        needed="pilots to leave out" if right else "comparators to leave out",
-                        found=f"{unit!r}, which is {'no' if right else 'a'} pilot",
-                        todo="pilots stand in without, comparators in exclude",
-                    )
-        if one == Variant(name):
-            raise section.error(
-                needed="something that differs: without, exclude, first and last, or start",
-                found="nothing",
-                todo="say what differs, or take this section out",
-            )
-        made.append(one)
+        with section.gathered():
+            made.append(_variant(section, starts, [one.name for one in made]))
     return tuple(made)
+
+
+def _variant(section: Section, starts: Mapping[str, str], taken: Sequence[str]) -> Variant:
+    name = section.text("name")
+    first, last, start = (section.period(key) for key in ("first", "last", "start"))
+    without, exclude = section.units("without"), section.units("exclude")
+    section.close()
+    if name in taken:
+        raise section.error(
+            "name", needed="each alternative once", found=f"{name!r} twice", todo="rename one"
+        )
+    _both(section, first, last)
+    for key, units, right in (("without", without, True), ("exclude", exclude, False)):
+        for n, unit in enumerate(units):
+            if (unit in starts) != right:
+                error = section.error(
+                    key,
+                    n,
+                    needed="pilots to leave out" if right else "comparators to leave out",
+                    found=f"{unit!r}, which is {'no' if right else 'a'} pilot",
+                    todo="pilots stand in without, comparators in exclude",
+                )
+                section.note(key, error)
+    one = Variant(name, without, exclude, first or "", last or "", start or "")
+    if one == Variant(name):
+        raise section.error(
+            needed="something that differs: without, exclude, first and last, or start",
+            found="nothing",
+            todo="say what differs, or take this section out",
+        )
+    return one
+
+
+def all_checks(level: float) -> tuple[Check, ...]:
+    """Return the checks of a plan that names none, in the order in which they are run."""
+    return tuple(
+        DetectableEffect(level=level) if kind is DetectableEffect else kind()
+        for kind in CHECKS.values()
+    )
 
 
 def checks(section: Section, level: float, *, named: bool) -> tuple[Check, ...]:
@@ -453,12 +508,27 @@ def checks(section: Section, level: float, *, named: bool) -> tuple[Check, ...]:
         if isinstance(given, dict):
             inner = section.table(name)
             options = {} if "level" in given or kind is not DetectableEffect else {"level": level}
-            made.append(build(inner, kind, **options))
+            with inner.gathered():
+                made.append(build(inner, kind, **options))
             inner.close()
         elif not isinstance(given, bool):
-            raise section.wrong(name, needed="true, false, or a table of its options", value=given)
+            section.wrong(
+                name,
+                needed="true, false, or a table of its options",
+                value=given,
+                todo=f"write {name} = true, or leave it out",
+            )
         elif given:
             made.append(DetectableEffect(level=level) if kind is DetectableEffect else kind())
+        elif section.has(name) and kind is DetectableEffect:
+            error = section.error(
+                name,
+                needed="DetectableEffect, which every run computes: it stands beside an estimate "
+                "that shows no evidence",
+                found="false",
+                todo="write DetectableEffect = true, or take the line out",
+            )
+            section.note(name, error)
     section.close()
     return tuple(made)
 
@@ -477,16 +547,30 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
         else:
             right, needed = isinstance(value, str), "text in quotes"
         if not right:
-            raise section.wrong(one.name, needed=f"{needed} for {kind.__name__}", value=value)
+            section.wrong(
+                one.name,
+                needed=f"{needed} for {kind.__name__}",
+                value=value,
+                todo=f"write {one.name} = {json.dumps(one.default)}, or another",
+            )
+            continue
         options[one.name] = value
     try:
         return kind(**options)
     except InferenceError as error:
-        named = _OPTION.search(error.where)
-        keys = (named[1],) if named and named[1] in section.raw else ()
         raise PlanError(
             needed=error.needed,
             found=error.found,
-            where=f"{section.where(*keys)}: {error.where}",
+            where=f"{section.where(*_culprit(kind, options))}: {error.where}",
             todo=error.todo,
         ) from error
+
+
+def _culprit(kind: type[Any], options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the option that is refused by itself."""
+    for name, value in options.items():
+        try:
+            kind(**{name: value})
+        except InferenceError:
+            return (name,)
+    return ()

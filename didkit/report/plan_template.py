@@ -43,7 +43,7 @@ path = "cla"
 selection = "average"           # random, latest_value, average, bid or unknown
 reason = "Drawn with a lower level, the same in every year"
 
-[pilots.starts]                 # code = the first period in which the pilot is treated
+[pilots.starts]                 # 3-digit code = the first period in which the pilot is treated
 {starts}
 
 [pilots.stops]                  # code = the first period in which it is no longer in
@@ -72,7 +72,7 @@ direction = {{cpp = "lower"}}     # what the programme's supporters call an impr
 method = "recommended"          # or permutation, cluster_robust, jackknife, with their options
 level = 0.95
 
-[checks]                        # without this section all are run
+[checks]                        # without this section all are run; the last one always is
 PreTrends = true
 PlaceboStart = true
 PlaceboPilots = {{draws = 999, seed = 0}}

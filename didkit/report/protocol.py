@@ -10,7 +10,10 @@ import pandas as pd
 
 from didkit.check import DetectableEffect
 from didkit.errors import DidkitError
-from didkit.results import tables
+from didkit.report.findable import never
+from didkit.report.numerals import inside, signed
+from didkit.report.record import NOT_COMPARED
+from didkit.results import Check, tables
 
 if TYPE_CHECKING:
     from didkit.design import Sample
@@ -86,6 +89,8 @@ def protocol_table(evaluation: Evaluation) -> pd.DataFrame:
             shown = said if n == 0 or said == SILENT else _ABOVE
             own = planned.get(f"{name}: {metric}", shown)
             rows.append((f"{name}: {result.metric.label}", own, fill(evaluation, metric)))
+    if record is not None:
+        rows += _alternatives(evaluation, record)
     rows.append(("Deviations", planned.get("Deviations", SILENT), _deviations(evaluation)))
     if "Notes" in planned:
         rows.append(("Notes", planned["Notes"], ""))
@@ -132,12 +137,20 @@ def _planned(plan: Plan) -> dict[str, str]:
             f"{len(plan.pilots.starts)} ({', '.join(plan.pilots.starts)}), start "
             f"{', '.join(starts)}; selection: {plan.pilots.selection}",
             plan.pilots.reason,
+            f"stop: {_pairs(plan.pilots.stops)}" if plan.pilots.stops else "",
         ),
         "Comparators": joined(
-            against, f"left out: {excluded}" if excluded else "none left out by name"
+            against,
+            "other pilots among them" if who.include_pilots else "",
+            f"left out: {excluded}" if excluded else "none left out by name",
         ),
-        "Window": periods,
-        "Data": "; ".join(file.path for file in plan.data.files),
+        "Window": joined(
+            periods, f"rises counted from {' to '.join(window.between)}" if window.between else ""
+        ),
+        "Data": joined(
+            *(file.path for file in plan.data.files),
+            *(f"{one.metric} computed over {one.denominator}" for one in plan.data.rates),
+        ),
         "Metrics": joined(
             f"primary: {', '.join(metrics.primary)}",
             f"secondary: {', '.join(metrics.secondary)}" if metrics.secondary else "",
@@ -146,6 +159,8 @@ def _planned(plan: Plan) -> dict[str, str]:
         "Inference": joined(
             "as the design recommends" if method is None else repr(method),
             f"level {plan.inference.level:g}",
+            f"strata: {plan.inference.strata}" if plan.inference.strata else "",
+            f"clusters: {plan.inference.clusters}" if plan.inference.clusters else "",
         ),
         "Multiplicity": joined(
             f"{plan.multiplicity}, inside the primary and inside the secondary metrics"
@@ -161,10 +176,7 @@ def _planned(plan: Plan) -> dict[str, str]:
             checks.get("DetectableEffect", ""), said.get("detectable_effect", "")
         ),
         "Pre-trends": joined(checks.get("PreTrends", ""), said.get("pre_trends", "")),
-        "Sensitivity": joined(
-            "; ".join((*sensitive, *(_other(one) for one in plan.sensitivity))),
-            said.get("sensitivity", ""),
-        ),
+        "Sensitivity": joined("; ".join(sensitive), said.get("sensitivity", "")),
         "Few clusters": said.get("few_clusters", SILENT),
         **{
             f"Estimate and p-value: {name}": joined(
@@ -173,9 +185,22 @@ def _planned(plan: Plan) -> dict[str, str]:
             )
             for name in plan.all_metrics
         },
+        **{_called(one.name): _other(one) for one in plan.sensitivity},
         "Deviations": said.get("deviations_allowed", SILENT),
         **({"Notes": said["notes"]} if "notes" in said else {}),
     }
+
+
+def _pairs(stops: Mapping[str, Any]) -> str:
+    """Write when each pilot left."""
+    return ", ".join(f"{unit} in {period}" for unit, period in sorted(stops.items()))
+
+
+def _grouped(sample: Sample) -> str:
+    """Say how many strata and clusters there are, where they are not one and the units."""
+    strata, clusters = len(set(sample.strata)), len(set(sample.clusters))
+    words = f"; {strata} strata" if strata > 1 else ""
+    return words + (f"; {clusters} clusters" if clusters < len(sample.units) else "")
 
 
 def _other(variant: Variant) -> str:
@@ -186,7 +211,11 @@ def _other(variant: Variant) -> str:
         f"{variant.first} to {variant.last}" if variant.first else "",
         f"start {variant.start}" if variant.start else "",
     ]
-    return f"{variant.name} ({'; '.join(one for one in words if one)})"
+    return "; ".join(one for one in words if one)
+
+
+def _called(alternative: str) -> str:
+    return f"Alternative ({alternative})"
 
 
 # -- done --------------------------------------------------------------------------------------
@@ -207,10 +236,10 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         )
         if file or release != "computed"
     )
-    if record is None or not record.frozen:
-        frozen = "not frozen before this run"
-    else:
-        frozen = f"frozen on {record.frozen_on}; {len(record.deviations)} deviations"
+    frozen = "" if record is None else record.said
+    if record is not None and record.frozen:
+        n = len(record.deviations)
+        frozen += f"; {n} deviation{'s' * (n != 1)}"
     labels = [f"{name} ({result.metric.unit})" for name, result in evaluation.results.items()]
     return {
         "Question": "as in the plan" if record else "",
@@ -219,7 +248,8 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         "Plan": f"SHA-256 {record.digest[:_SHORT]}…; {frozen}" if record else "no plan",
         "Pilots": f"{len(design.pilots)}, start "
         + ", ".join(f"{start} ({n})" for start, n in sorted(starts.items()))
-        + f"; selection: {design.selection}",
+        + f"; selection: {design.selection}"
+        + (f"; stop: {_pairs(design.rollout.stops)}" if design.rollout.stops else ""),
         "Comparators": f"{len(design.comparators)}, {design.against.describe()}",
         "Window": f"{design.periods[0]} to {design.periods[-1]}, {len(design.periods)} periods",
         "Data": "; ".join(files),
@@ -228,7 +258,8 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         "Inference": "; ".join(
             f"{name}: {result.did.attached.method}" for name, result in evaluation.results.items()
         )
-        + f"; level {evaluation.level:g}",
+        + f"; level {evaluation.level:g}"
+        + _grouped(first.did.sample),
         "Multiplicity": "no adjustment"
         if record is None or record.multiplicity == "none"
         else "; ".join(record.notes),
@@ -247,10 +278,7 @@ def _ruled_out(evaluation: Evaluation) -> str:
         else:
             inside = -size < low and high < size
             reaches = "stays inside" if inside else "reaches to or beyond"
-            words = (
-                f"the interval {tables.number(low)} to {tables.number(high)} {reaches} "
-                f"±{tables.number(size)}"
-            )
+            words = f"the interval {signed(low)} to {signed(high)} {reaches} ±{tables.number(size)}"
         found.append(f"{name}: {words}")
     return "; ".join(found) or "none named"
 
@@ -309,7 +337,7 @@ def _balance(evaluation: Evaluation, metric: str) -> str:
     words = (
         f"mean before the start: pilots {tables.number(facts['pilots_before'])}, comparators "
         f"{tables.number(facts['comparators_before'])} {result.metric.unit}; "
-        f"difference {tables.number(gap)}"
+        f"difference {signed(gap)}"
     )
     if min(map(len, arms)) > 1:
         pooled = float(np.sqrt((arms[0].var(ddof=1) + arms[1].var(ddof=1)) / 2))
@@ -391,20 +419,30 @@ def _detectable(evaluation: Evaluation, metric: str) -> str:
     check = at_end.check if at_end is not None else DetectableEffect(level=evaluation.level)
     first = min(result.did.sample.starts)
     after = len(result.did.sample.periods) - first
-    try:
-        early = result.did.infer(None).refit(evaluation.design.shift(-min(after, first - 1)))
-        words = f"{tables.number(early.check(check).facts['detectable'])} {unit}".strip()
-    except DidkitError as error:
-        words = f"none ({error.found})"
+    words = "none, for there is one period before the start and no earlier one to start from"
+    if first > 1:
+        words = _before_the_start(evaluation, result, check, min(after, first - 1))
     words = f"at design, from the periods before the start: {words}"
     if at_end is None:
-        return f"{words}; at analysis: {result.refused.get('DetectableEffect', 'not asked for')}"
+        return f"{words}; at analysis: {_not_made(result, 'DetectableEffect')}"
     facts = at_end.facts
+    if said := never(result):
+        return f"at design and at analysis: {inside(said)}"
     found = f"{tables.number(facts['detectable'])} {unit}".strip()
-    return (
-        f"{words}; at analysis: {found} ({facts['percent']:.0f}% of the comparators' level), with "
-        f"{facts['power']:.0%} probability"
-    )
+    if np.isfinite(facts["percent"]):
+        found += f" ({facts['percent']:.0f}% of the comparators' level)"
+    return f"{words}; at analysis: {found}, with {facts['power'] * 100:g}% probability"
+
+
+def _before_the_start(
+    evaluation: Evaluation, result: MetricResult, check: Check, earlier: int
+) -> str:
+    """Return the smallest detectable effect of a start that many periods before the true one."""
+    try:
+        early = result.did.infer(None).refit(evaluation.design.shift(-earlier)).check(check)
+    except DidkitError as error:
+        return f"none ({error.found})"
+    return f"{tables.number(early.facts['detectable'])} {result.metric.unit}".strip()
 
 
 def _pre_trends(evaluation: Evaluation, metric: str) -> str:
@@ -415,7 +453,7 @@ def _pre_trends(evaluation: Evaluation, metric: str) -> str:
     facts = found.facts
     return (
         f"joint p {_p(facts['p_value'])} of {facts['terms']:.0f} terms; largest movement "
-        f"{tables.number(facts['largest'])} {result.metric.unit}".strip()
+        f"{signed(facts['largest'])} {result.metric.unit}".strip()
     )
 
 
@@ -427,21 +465,20 @@ def _sensitivity(evaluation: Evaluation, metric: str) -> str:
         + (
             _not_made(result, "DiD(cells='complete')")
             if whole is None
-            else tables.number(float(whole.values[0]))
+            else signed(float(whole.values[0]))
         )
     ]
     found = result.findings.get("LeaveOneOut")
     words.append(
         f"leaving one out: {_not_made(result, 'LeaveOneOut')}"
         if found is None
-        else f"leaving one out: {tables.number(found.facts['lowest'])} to "
-        f"{tables.number(found.facts['highest'])}"
+        else f"leaving one out: {signed(found.facts['lowest'])} to {signed(found.facts['highest'])}"
     )
     found = result.findings.get("PlaceboStart")
     words.append(
-        f"placebo starts: {_not_made(result, 'PlaceboStart')}"
+        f"earlier starts: {_not_made(result, 'PlaceboStart')}"
         if found is None
-        else f"placebo starts, the largest: {tables.number(found.facts['largest'])}"
+        else f"earlier starts, the largest: {signed(found.facts['largest'])}"
     )
     found = result.findings.get("PlaceboPilots")
     words.append(
@@ -449,20 +486,31 @@ def _sensitivity(evaluation: Evaluation, metric: str) -> str:
         if found is None
         else f"placebo pilots as far from zero: {found.facts['share_as_large']:.1%}"
     )
-    record = evaluation.record
-    others = pd.DataFrame() if record is None else record.sensitivity
-    for row in others.to_dict("records"):
-        if row["metric"] == metric:
-            words.append(f"{row['name']}: {_alternative(row)}")
     return "; ".join(words)
+
+
+def _alternatives(evaluation: Evaluation, record: PlanRecord) -> list[tuple[str, str, str]]:
+    """Return one row an alternative and metric: item, planned, done."""
+    planned = {one.name: _other(one) for one in record.plan.sensitivity}
+    rows, told = [], set()
+    for row in record.sensitivity.to_dict("records"):
+        name, label = str(row["name"]), evaluation[str(row["metric"])].metric.label
+        said = _ABOVE if name in told else planned.get(name, SILENT)
+        told.add(name)
+        rows.append((f"{_called(name)}: {label}", said, _alternative(row)))
+    return rows
 
 
 def _alternative(row: Mapping[Hashable, Any]) -> str:
     if row["refused"]:
         return f"refused: {row['refused']}"
-    low, high = tables.number(row["conf_low"]), tables.number(row["conf_high"])
+    low, high = signed(row["conf_low"]), signed(row["conf_high"])
     interval = f" ({low} to {high})" if low and high else ""
-    return f"{tables.number(row['estimate'])}{interval}"
+    p = "" if np.isnan(row["p_value"]) else f"; p {_p(float(row['p_value']))}"
+    return (
+        f"{signed(row['estimate'])}{interval}{p}; {row['n_pilots']:.0f} pilots, "
+        f"{row['n_comparators']:.0f} comparators"
+    )
 
 
 def _not_made(result: MetricResult, name: str) -> str:
@@ -488,8 +536,8 @@ def _result(evaluation: Evaluation, metric: str) -> str:
     sure = did.attached
     p = float(sure.p_value[0])
     words = (
-        f"{tables.number(float(did.values[0]))} ({evaluation.level:.0%} interval "
-        f"{tables.number(float(sure.conf_low[0]))} to {tables.number(float(sure.conf_high[0]))}); "
+        f"{signed(float(did.values[0]))} ({evaluation.level * 100:g}% interval "
+        f"{signed(float(sure.conf_low[0]))} to {signed(float(sure.conf_high[0]))}); "
         + ("no p-value" if np.isnan(p) else f"p {_p(p)}")
     )
     if record is not None:
@@ -510,7 +558,12 @@ def _deviations(evaluation: Evaluation) -> str:
     record = evaluation.record
     if record is None:
         return "no plan to deviate from"
-    return "; ".join(map(str, record.deviations)) or "none"
+    words = "; ".join(map(str, record.deviations)) or "none"
+    if record.before_data:
+        words += f"; {NOT_COMPARED}: the plan was frozen before its data"
+    if record.refused:
+        words += "; noted, not named by the plan: " + "; ".join(map(str, record.refused))
+    return words
 
 
 _BY_METRIC: dict[str, Callable[[Evaluation, str], str]] = {

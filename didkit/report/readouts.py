@@ -61,7 +61,17 @@ _DROPPED = {
     "reuse": ["shown", "drawn", "y"],
     "overview": ["metric"],
     "long_differences": ["y", "weight"],
-    "forest": ["y", "drawn", "df", "inference", "recommended", "statistic"],
+    "forest": [
+        "y",
+        "drawn",
+        "df",
+        "inference",
+        "recommended",
+        "statistic",
+        "level",
+        "used",
+        "main",
+    ],
 }
 
 
@@ -141,17 +151,25 @@ def _leave_one_out(data: pd.DataFrame) -> list[str]:
 
 def _forest(data: pd.DataFrame) -> list[str]:
     parts = []
-    for row in data.to_dict("records"):
+    for method, row in zip(_marked(data), data.to_dict("records"), strict=True):
         if row["refused"]:
-            parts.append(f"{row['method']}: refused, {row['refused']}")
+            parts.append(f"{method}: refused, {row['refused']}")
             continue
         tested = f", p {equals(row['p_value'])}" if np.isfinite(row["p_value"]) else ""
-        advised = " (recommended)" if row["recommended"] else ""
         parts.append(
-            f"{row['method']}{advised}: {signed(row['estimate'])}, interval "
+            f"{method}: {signed(row['estimate'])}, interval "
             f"{signed(row['conf_low'])} to {signed(row['conf_high'])}{tested}"
         )
     return parts
+
+
+def _marked(data: pd.DataFrame) -> list[str]:
+    """Name each method, and say which one is recommended and which one is used."""
+    named = []
+    for row in data.to_dict("records"):
+        marks = [mark for mark in ("recommended", "used") if row.get(mark)]
+        named.append(f"{row['method']} ({', '.join(marks)})" if marks else str(row["method"]))
+    return named
 
 
 def _permutation(data: pd.DataFrame) -> list[str]:
@@ -214,6 +232,8 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
             heads["label"] = "Periods since start"
         shown = shown.drop(columns="label")
         shown.insert(0, "label", label)
+    if kind == "forest":
+        shown = shown.assign(method=_marked(data))
     if kind == "overview":
         heads["label"] = "Measure"
     kept = [name for name in shown.columns if shown[name].notna().any()]

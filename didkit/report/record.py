@@ -11,9 +11,11 @@ import pandas as pd
 if TYPE_CHECKING:
     from didkit.report.plan import Plan
 
-__all__ = ["Deviation", "PlanRecord", "Role"]
+__all__ = ["NOT_COMPARED", "Deviation", "PlanRecord", "Role"]
 
 Role = Literal["primary", "secondary"]
+NOT_COMPARED = "files, values and units were not compared"
+"""What holds of a plan that was frozen before its data were there."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class PlanRecord:
     frozen_on : str
         When it was frozen (UTC), empty if it was not.
     before_data : bool
-        Whether it was frozen alone, before its data were there, so that no file was compared;
-        false if it was not frozen.
+        Whether it was frozen alone, before its data were there: files, values and units were then
+        not compared, and an empty `deviations` says nothing about them. False if it was not
+        frozen.
     digest : str
         SHA-256 of the content of the plan that was run.
     deviations : tuple of Deviation
-        Everything that was not as planned, the plan's own changes first.
+        Everything that was not as planned, the plan's own changes first; of what was refused, what
+        the plan names.
     roles : mapping of str to {"primary", "secondary"}
         By metric.
     smallest_effect : mapping of str to float
@@ -77,6 +81,9 @@ class PlanRecord:
     alternatives : DataFrame
         The same in full, as `Estimate.tidy` has it, led by ``alternative, estimator`` and with
         ``refused`` at the end.
+    refused : tuple of Deviation
+        What every run tries, was refused in this one, and is not named by the plan: noted, no
+        deviation.
     """
 
     plan: Plan
@@ -92,6 +99,7 @@ class PlanRecord:
     sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
     alternatives: pd.DataFrame = field(default_factory=pd.DataFrame)
     before_data: bool = False
+    refused: tuple[Deviation, ...] = ()
 
     @property
     def said(self) -> str:
@@ -100,13 +108,11 @@ class PlanRecord:
         Examples
         --------
         >>> fields = dict(plan=None, digest="", deviations=(), roles={})
-        >>> PlanRecord(frozen=True, frozen_on="2026-01-01", before_data=True, **fields).said
-        'frozen on 2026-01-01, before its data were there: no data file was compared'
+        >>> PlanRecord(frozen=True, frozen_on="2026-01-01", before_data=True, **fields).said[:48]
+        'frozen on 2026-01-01, before its data were there'
         """
         if not self.frozen:
             return "not frozen before this run"
         if self.before_data:
-            return (
-                f"frozen on {self.frozen_on}, before its data were there: no data file was compared"
-            )
+            return f"frozen on {self.frozen_on}, before its data were there: {NOT_COMPARED}"
         return f"frozen on {self.frozen_on}, with its data"

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
 from didkit.design import Design
-from didkit.errors import DidkitError, EstimationError, InferenceError, PlanError, first_few
+from didkit.errors import DidkitError, EstimationError, PlanError
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.panel import Metric, Period
 from didkit.progress import steps
+from didkit.report.asked import (
+    check_between,
+    check_checks,
+    check_design,
+    check_metrics,
+    check_rest,
+)
 from didkit.report.evaluation import Evaluation, MetricResult
 from didkit.report.multiplicity import adjust
 from didkit.report.plan import Plan
@@ -60,7 +68,8 @@ def evaluate(
     checks : sequence of Check, optional
         At most one of a kind; by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
         `LeaveOneOut` and `DetectableEffect`. `PreTrends` is asked of the event study, the others
-        of the change.
+        of the change. `DetectableEffect` is made also where it is not named: it stands beside
+        every estimate that shows no evidence of a change.
     truth : mapping of str to float, optional
         True effects in the metrics' units, for data whose answer is known; shown beside the
         intervals.
@@ -75,11 +84,13 @@ def evaluate(
 
     Raises
     ------
+    DesignError
+        If `design` is neither a design nor a plan.
     EstimationError
-        If no metric is named and the panel holds no usual one, or a metric of `truth` is not
-        evaluated.
+        If no metric is named and the panel holds no usual one, a metric of `truth` is not
+        evaluated, `between` is not two periods in their order, or an argument is of another kind.
     InferenceError
-        If `checks` holds something else, or two checks of one kind.
+        If `checks` is no list, holds something else, or two checks of one kind.
     PanelError
         If a metric or period is unknown.
     PlanError
@@ -100,6 +111,8 @@ def evaluate(
     >>> made.to_frame()[["metric", "n_pilots", "truth"]].values.tolist()
     [['cla', 10, 0.0]]
     """
+    check_design(design)
+    check_rest(truth, description)
     if isinstance(design, Plan):
         fixed = {
             "metrics": metrics,
@@ -110,10 +123,7 @@ def evaluate(
         }
         _refuse_fixed(design, [name for name, given in fixed.items() if given is not None])
         return _planned(design, truth, description)
-    if metrics is None:
-        metrics = _usual(design)
-    if isinstance(metrics, (str, Metric)):
-        metrics = (metrics,)
+    metrics = _usual(design) if metrics is None else check_metrics(metrics)
     level = _LEVEL if level is None else level
     return _run(
         design,
@@ -121,7 +131,7 @@ def evaluate(
         inference=inference,
         level=level,
         between=between,
-        checks=_all_checks(level) if checks is None else _checked(checks),
+        checks=_all_checks(level) if checks is None else check_checks(checks),
         truth=truth,
         description=description or "",
     )
@@ -146,11 +156,9 @@ def _run(
             where="evaluate",
             todo="choose from: " + ", ".join(names or design.panel.metrics),
         )
-    first, last = between if between is not None else (design.periods[0], design.periods[-1])
-    calendar = design.panel.calendar
-    ends = tuple(
-        calendar.labels[calendar.position(one, where="evaluate(between=)")] for one in (first, last)
-    )
+    ends = check_between(between, design)
+    if not any(isinstance(one, DetectableEffect) for one in checks):
+        checks = (*checks, DetectableEffect(level=level))
     results = {
         name: _evaluate_one(design, name, inference, level, checks)
         for name in steps(names, "evaluating")
@@ -159,7 +167,7 @@ def _run(
         design=design,
         results=results,
         level=level,
-        between=(ends[0], ends[1]),
+        between=ends,
         truth={name: float(truth[name]) for name in names if name in truth} if truth else {},
         description=description,
     )
@@ -187,23 +195,6 @@ def _all_checks(level: float) -> tuple[Check, ...]:
         LeaveOneOut(),
         DetectableEffect(level=level),
     )
-
-
-def _checked(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """Refuse what is no check, and two of one kind: a finding is known by its check's name."""
-    kinds = [type(one).__name__ for one in checks]
-    wrong = [
-        repr(one) for one in checks if isinstance(one, type) or not callable(getattr(one, "run", 0))
-    ]
-    twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
-    if wrong or twice:
-        raise InferenceError(
-            needed="checks such as LeaveOneOut(), at most one of a kind",
-            found=first_few(wrong) if wrong else f"two or more of {', '.join(twice)}",
-            where="evaluate(checks=)",
-            todo="write checks=[LeaveOneOut(), PreTrends()]; run others by estimate.check(…)",
-        )
-    return tuple(checks)
 
 
 # -- a plan ------------------------------------------------------------------------------------
@@ -240,22 +231,27 @@ def _planned(plan: Plan, truth: Mapping[str, float] | None, description: str | N
 
 def _alternatives(plan: Plan, designs: Mapping[str, Design]) -> pd.DataFrame:
     """Estimate the change of every metric under every alternative design."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     tasks = [(name, metric) for name in designs for metric in plan.all_metrics]
+    method = plan.inference.method
     for name, metric in steps(tasks, "alternatives"):
-        row: dict[str, object] = {"name": name, "metric": metric}
+        row: dict[str, Any] = {"alternative": name, "estimator": repr(DiD()), "metric": metric}
         try:
             did = DiD().fit(designs[name], metric)
-            method = plan.inference.method
             sure = did.infer(
                 "recommended" if method is None else method, level=plan.inference.level
             )
-            row |= {column: sure.tidy().iloc[0][column] for column in _OF_ALTERNATIVE}
-            row["refused"] = ""
+            found = sure.tidy().iloc[0].to_dict()
+            row |= {**{str(key): value for key, value in found.items()}, "refused": ""}
         except DidkitError as error:
-            row |= {**dict.fromkeys(_OF_ALTERNATIVE, math.nan), "refused": _reason(error)}
+            row["refused"] = _reason(error)
         rows.append(row)
-    return pd.DataFrame(rows, columns=["name", "metric", *_OF_ALTERNATIVE, "refused"])
+    first = ("alternative", "estimator", "metric", *_OF_ALTERNATIVE)
+    names = dict.fromkeys((*first, *(key for row in rows for key in row)))
+    order = [*(name for name in names if name != "refused"), "refused"]
+    return pd.DataFrame(
+        [[row.get(name, math.nan) for name in order] for row in rows], columns=order
+    )
 
 
 def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataFrame) -> PlanRecord:
@@ -269,9 +265,12 @@ def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataF
     adjusted, notes = adjust(
         p_values, {str(role): names for role, names in families.items()}, plan.multiplicity
     )
-    not_made = refusals({name: result.refused for name, result in made.results.items()})
+    refused = {name: result.refused for name, result in made.results.items()}
+    not_made = refusals(_only(refused, plan.named_checks, named=True))
+    noted = refusals(_only(refused, plan.named_checks, named=False), planned="tried")
     for row in others[others["refused"] != ""].itertuples():
-        not_made += refusals({str(row.metric): {f"alternative {row.name!r}": str(row.refused)}})
+        called = f"alternative {row.alternative!r}"
+        not_made += refusals({str(row.metric): {called: str(row.refused)}})
     return PlanRecord(
         plan=plan,
         frozen=compared.frozen,
@@ -283,8 +282,23 @@ def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataF
         multiplicity=plan.multiplicity,
         adjusted=adjusted,
         notes=notes,
-        sensitivity=others,
+        sensitivity=others[["alternative", "metric", *_OF_ALTERNATIVE, "refused"]].rename(
+            columns={"alternative": "name"}
+        ),
+        alternatives=others,
+        before_data=compared.before_data,
+        refused=noted,
     )
+
+
+def _only(
+    refused: Mapping[str, Mapping[str, str]], names: frozenset[str], *, named: bool
+) -> dict[str, dict[str, str]]:
+    """Keep of what was refused, metric by metric, what the plan names, or what it does not."""
+    return {
+        metric: {name: reason for name, reason in reasons.items() if (name in names) == named}
+        for metric, reasons in refused.items()
+    }
 
 
 # -- one metric --------------------------------------------------------------------------------

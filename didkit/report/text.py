@@ -10,7 +10,7 @@ import pandas as pd
 from didkit.design import Neighbours
 from didkit.read import RELEASES
 from didkit.report.doubts import alternatives
-from didkit.report.numerals import share_text, signed
+from didkit.report.numerals import no_share, share_text, signed
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -83,12 +83,12 @@ def reader_table(evaluation: Evaluation) -> pd.DataFrame:
     adjusted = "p_adjusted" in frame and bool(frame["p_adjusted"].notna().any())
     rows = []
     for row in frame.to_dict("records"):
-        share = row["share_before"]
+        gaps = float(row["gap_before"]), float(row["gap_after"])
         made = {
             "Measure": f"{row['label']}, {row['unit']}" if row["unit"] else row["label"],
             "Gap before": signed(row["gap_before"]),
             "Gap after": signed(row["gap_after"]),
-            "There before": "sign turned" if np.isnan(share) else share_text(share),
+            "There before": no_share(*gaps) or share_text(gaps[0] / gaps[1]),
             "Change": signed(row["change"]),
             level: _interval(row["conf_low"], row["conf_high"]),
             "p": tables.p_value(row["p_value"]),
@@ -294,6 +294,8 @@ def _interval(low: float, high: float) -> str:
 def _detectable(size: float, percent: float) -> str:
     if np.isnan(size):
         return "not known"
+    if np.isinf(size):
+        return "none, however large"
     if not np.isfinite(percent):
         return tables.number(size)
     return f"{tables.number(size)} ({percent:.0f}%)"

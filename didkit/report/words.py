@@ -19,9 +19,9 @@ from didkit.report.doubts import (
     moved_before,
     start_in_words,
 )
+from didkit.report.findable import detectable_in_words, findable, missable
 from didkit.report.numerals import (
     adjusted_p,
-    amount,
     change_of,
     count,
     day,
@@ -29,7 +29,9 @@ from didkit.report.numerals import (
     equals,
     inside,
     interval,
+    joined,
     more,
+    no_share,
     said,
     said_signed,
     share_in_words,
@@ -39,20 +41,19 @@ from didkit.report.numerals import (
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation, MetricResult
     from didkit.report.record import PlanRecord
-    from didkit.results import Finding
 
 __all__ = [
     "adjusted",
     "at_once",
     "bottom_line",
     "compared",
-    "findable",
     "frozen_in_words",
     "gap_before_and_after",
     "labelled",
     "not_the_difference",
     "out_of_reach",
     "sentences",
+    "share_there_before",
     "short",
     "standing",
     "throughout",
@@ -62,6 +63,7 @@ __all__ = [
 
 Standing = Literal["none", "unclear", "adjusted away", "changed"]
 NO_PROOF = "No evidence of a change is not evidence of no change."
+_MOST_NAMED = 3  # pilots that left in one period, by name
 _NEAR = 1e-9  # two numbers that differ by rounding only
 
 
@@ -85,8 +87,26 @@ def compared(evaluation: Evaluation) -> str:
         f"{'is' if n == 1 else 'are'} compared with {count(m)} "
         f"{'comparator' if m == 1 else 'comparators'}{_used(evaluation, m, 'comparators')}, "
         f"{design.periods[0]} to {design.periods[-1]}: {against}. The "
-        f"{'pilot was' if n == 1 else 'pilots were'} chosen {chosen}."
+        f"{'pilot was' if n == 1 else 'pilots were'} chosen {chosen}.{_left(evaluation)}"
     )
+
+
+def _left(evaluation: Evaluation) -> str:
+    """Say which pilots left, when, and that they count on; "" where none did."""
+    stops = evaluation.design.rollout.stops
+    if not stops:
+        return ""
+    name = dict(zip(*(evaluation.design.who()[column] for column in ("unit", "name")), strict=True))
+    when: dict[str, list[str]] = {}
+    for unit, period in stops.items():
+        when.setdefault(str(period), []).append(str(name.get(unit, unit)))
+    parts = [f"{_some(names)} left in {period}" for period, names in sorted(when.items())]
+    it = "it counts as a pilot from its" if len(stops) == 1 else "each counts as a pilot from its"
+    return f" {joined(parts)}; {it} start on all the same."
+
+
+def _some(names: list[str]) -> str:
+    return joined(names) if len(names) <= _MOST_NAMED else f"{count(len(names))} pilots"
 
 
 def _used(evaluation: Evaluation, named: int, arm: str) -> str:
@@ -128,7 +148,7 @@ def bottom_line(evaluation: Evaluation, metric: str) -> str:
     if holds == "none":
         return f"The gap moved by {size}; no interval exists."
     if holds == "unclear":
-        return f"No sign that it changed; {_missable(result)}."
+        return f"No sign that it changed; {missable(result)}."
     limits = interval(float(row["conf_low"]), float(row["conf_high"]))
     said = f"The gap changed by {size} ({evaluation.level * 100:g}% interval {limits})"
     if holds == "adjusted away":
@@ -151,8 +171,11 @@ def short(evaluation: Evaluation, metric: str) -> str:
         "adjusted away": f"changed; {_not_after_adjustment(evaluation, metric)}",
         "changed": "changed",
     }[standing_now]
-    share = result.gap.facts["share_before"]
-    there = "the sign turned" if np.isnan(share) else f"{share_text(share)} there before"
+    before, after = gaps["gap_before"], gaps["gap_after"]
+    without = {"no gap": "no gap at all", "sign turned": "the sign turned"}
+    why = no_share(before, after)
+    there = without.get(why, f"{why or share_text(before / after)} there before")
+    there = "all there before, none left" if why == "all, none left" else there
     truth = evaluation.truth.get(metric)
     known = "" if truth is None else f"; true effect: {said_signed(truth)}"
     moved = moved_before(result, evaluation.level)
@@ -198,7 +221,7 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
             out_of_reach(evaluation, metric),
             _truth(evaluation, metric),
         ],
-        "What could have been found": [_detectable(result)],
+        "What could have been found": [detectable_in_words(result)],
         "What would change our mind": [
             before_the_start(result, level),
             _not_parallel(result, level),
@@ -218,13 +241,22 @@ def sentences(evaluation: Evaluation, metric: str) -> dict[str, str]:
 # -- what was there before -----------------------------------------------------------------------
 
 
+def share_there_before(result: MetricResult) -> str:
+    """Say how much of the gap afterwards was there before, without a full stop."""
+    gaps = _gaps(result)
+    return share_in_words(gaps["gap_before"], gaps["gap_after"])
+
+
 def gap_before_and_after(result: MetricResult) -> str:
     """Say both gaps in one short sentence, without a full stop."""
     gaps, metric = _gaps(result), result.metric
-    verb = "had" if metric.kind in ("rate", "count") else "were"
+    before = more(metric, gaps["gap_before"], unit=True)
+    after = more(metric, gaps["gap_after"])
+    if metric.kind in ("rate", "count"):
+        return f"Pilots had {before} than their comparators before the start, {after} after it"
     return (
-        f"Pilots {verb} {more(metric, gaps['gap_before'], unit=True)} than their comparators "
-        f"before the start, {more(metric, gaps['gap_after'])} after it"
+        f"Pilots' {inside(metric.label)} was {before} than their comparators' before the start, "
+        f"{after} after it"
     )
 
 
@@ -232,7 +264,7 @@ def _before(result: MetricResult) -> str:
     metric = result.metric
     gaps = _gaps(result)
     before, after = gaps["gap_before"], gaps["gap_after"]
-    share = share_in_words(result.gap.facts["share_before"])
+    share = share_there_before(result)
     if metric.kind in ("rate", "count"):
         what = inside(metric.label)
         what += f" {metric.unit}" if metric.kind == "rate" else ""
@@ -242,8 +274,9 @@ def _before(result: MetricResult) -> str:
         )
     unit = f" ({metric.unit})" if metric.kind == "percent" and metric.unit else ""
     return (
-        f"Before the start pilots were {more(metric, before, unit=True)} than their comparators on "
-        f"{inside(metric.label)}{unit}, afterwards {more(metric, after, unit=True)}: {share}."
+        f"Before the start pilots' {inside(metric.label)}{unit} was "
+        f"{more(metric, before, unit=True)} than their comparators', afterwards "
+        f"{more(metric, after, unit=True)}: {share}."
     )
 
 
@@ -256,14 +289,14 @@ def throughout(result: MetricResult) -> str:
     n, below, above = len(values), int((values < 0).sum()), int((values > 0).sum())
     down, up = directions(result.metric)
     word, k = (down, below) if below >= above else (up, above)
-    verb = "had" if result.metric.kind in ("rate", "count") else "were"
+    they = "They had" if result.metric.kind in ("rate", "count") else "It was"
     if n < 2 or k == 0:
         return ""
     if below == above:
-        return f"They {verb} as often {up} as {down}: in {count(k)} of {count(n)} periods each."
+        return f"{they} as often {up} as {down}: in {count(k)} of {count(n)} periods each."
     if k == n:
-        return f"They {verb} {word} throughout: in all {count(n)} periods."
-    return f"They {verb} {word} in {count(k)} of {count(n)} periods."
+        return f"{they} {word} throughout: in all {count(n)} periods."
+    return f"{they} {word} in {count(k)} of {count(n)} periods."
 
 
 # -- what changed, and how sure ------------------------------------------------------------------
@@ -378,62 +411,6 @@ def _truth(evaluation: Evaluation, metric: str) -> str:
     )
 
 
-def _detectable(result: MetricResult) -> str:
-    """Say with its unit what could have been found."""
-    finding = result.findings.get("DetectableEffect")
-    if finding is None:
-        return ""
-    size, percent = finding.facts["detectable"], finding.facts["percent"]
-    if not np.isfinite(size) or _more_than_all(result, finding):
-        return findable(result)
-    level = f" ({percent:.0f}% of the comparators' level)" if np.isfinite(percent) else ""
-    return (
-        f"A change of {amount(result.metric, size)}{level} or more would {_likely(finding)} have "
-        "been found, a smaller one less often."
-    )
-
-
-def findable(result: MetricResult) -> str:
-    """Name in a short sentence the change that would have been found, or say why there is none."""
-    finding = result.findings.get("DetectableEffect")
-    if finding is None:
-        could = "could not be" if "DetectableEffect" in result.refused else "was not"
-        return f"What could have been found {could} computed."
-    size, percent = finding.facts["detectable"], finding.facts["percent"]
-    if not np.isfinite(size):
-        return f"No change, however large, would {_likely(finding)} have been found."
-    if _more_than_all(result, finding):
-        return (
-            f"Not even a fall to zero would {_likely(finding)} have been found; a rise of "
-            f"{said(size)} or more would."
-        )
-    level = f" ({percent:.0f}%)" if np.isfinite(percent) else ""
-    return f"A change of {said(size)}{level} or more would {_likely(finding)} have been found."
-
-
-def _likely(finding: Finding) -> str:
-    return f"probably ({finding.facts['power']:.0%})"
-
-
-def _more_than_all(result: MetricResult, finding: Finding) -> bool:
-    """Whether the detectable change is more than all that comparators have, and none is below 0."""
-    return result.metric.non_negative and finding.facts["percent"] > 100
-
-
-def _missable(result: MetricResult) -> str:
-    """Say what could have been missed, for the end of a sentence."""
-    finding = result.findings.get("DetectableEffect")
-    if finding is None or not np.isfinite(finding.facts["detectable"]):
-        return inside(findable(result)).rstrip(".")
-    if _more_than_all(result, finding):
-        return "even a fall to zero could have been missed"
-    percent = finding.facts["percent"]
-    if np.isfinite(percent):
-        return f"a change below {percent:.0f}% of the comparators' level could have been missed"
-    size = amount(result.metric, finding.facts["detectable"])
-    return f"a change below {size} could have been missed"
-
-
 def out_of_reach(evaluation: Evaluation, metric: str) -> str:
     """Say whether changes as large as the plan's smallest effect of interest can be ruled out."""
     record = evaluation.record
@@ -452,7 +429,9 @@ def out_of_reach(evaluation: Evaluation, metric: str) -> str:
     if beyond:
         reached = " and ".join(f"{sign}{text}" for sign in beyond)
         which = "changes that large" if len(beyond) > 1 else "a change that large"
-        return f"{named}: the interval reaches beyond {reached}, so {which} cannot be ruled out."
+        return (
+            f"{named}: the interval reaches to or beyond {reached}, so {which} cannot be ruled out."
+        )
     return f"Changes as large as {text}, the smallest of interest, are outside the interval."
 
 

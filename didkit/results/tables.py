@@ -72,7 +72,11 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
     def line(row: list[str]) -> str:
         safe = [
-            html.escape(cell, quote=False).replace("|", "\\|").replace("\n", " ") for cell in row
+            html.escape(cell, quote=False)
+            .replace("\\", "\\\\")  # first: a backslash before a bar would free the bar
+            .replace("|", "\\|")
+            .replace("\n", " ")
+            for cell in row
         ]
         return "| " + " | ".join(safe) + " |"
 

@@ -10,6 +10,7 @@ from helpers import FIRST, codes, design_of, noise, panel_of, spread, treated
 from scipy import stats
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.check.detectable_effect import never_found
 from didkit.design import Design, MatchedSets, Pool, Rollout
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy, Gap
@@ -359,7 +360,8 @@ def test_detectable_effect_is_the_formula():
         assert found.facts["detectable"] == pytest.approx(expected, rel=1e-7)
         base = y[~PILOT][:, START:].mean()
         assert found.facts["percent"] == pytest.approx(100 * expected / base, rel=1e-7)
-        assert f"found with {power:.0%} probability; a smaller one with less" in found.headline
+        assert f"or more would probably ({power:.0%}) have been found, a smaller" in found.headline
+        assert found.facts["level"] == level
 
 
 def test_detectable_effect_does_not_depend_on_the_effect_found():
@@ -378,8 +380,22 @@ def test_detectable_effect_of_one_pilot_borrows_the_comparators_noise():
     nu = N - 2
     error = w.std(ddof=1) * np.sqrt(1 + 1 / (N - 1))
     expected = (stats.t.ppf(0.975, nu) + stats.t.ppf(0.8, nu)) * error
-    assert found.facts["detectable"] == pytest.approx(expected, rel=1e-8)
+    assert found.table["detectable"].iloc[0] == pytest.approx(expected, rel=1e-8)
     assert "as if pilots were as noisy" in found.notes[0]
+    bare = made.infer(None).check(DetectableEffect())
+    assert bare.facts["detectable"] == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize(("level", "never"), [(0.95, True), (0.9, False)])
+def test_a_test_that_can_never_reject_finds_no_change_however_large(level, never):
+    """One pilot among fourteen: the least p is 1/14, above .05 and below .10."""
+    made = DiD().fit(design_of(noise(N, T, 6), {5: START}), "m").infer(level=level)
+    found = made.check(DetectableEffect(level=level))
+    said = "No change, however large, would have been found by this test."
+    assert (found.headline == said) is never
+    assert np.isinf(found.facts["detectable"]) is np.bool_(never)
+    assert never_found(made, level=level) == (said[:-1] if never else "")
+    assert never_found(made.infer(None), level=level) == ""
 
 
 def test_detectable_effect_of_sets_uses_the_jackknife():

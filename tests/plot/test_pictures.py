@@ -290,7 +290,7 @@ def test_pre_trends_stop_at_the_reference(design: dk.Design) -> None:
     finding = dk.EventStudy().fit(design, "m").infer(CR2).check(dk.PreTrends())
     ax = finding.plot()
     assert ax.data["phase"].tolist() == ["before", "before", "reference"]
-    assert "joint p" in title(ax)
+    assert "all earlier terms together, p" in title(ax)
 
 
 # -- findings ------------------------------------------------------------------------------------

@@ -41,7 +41,10 @@ def test_a_union_shows_whose_published_neighbour_each_is() -> None:
     assert bars(ax) == [("Place D", 3.0), ("Place E", 2.0)]
     assert set(ax.data["pilots_served"]) == {3}
     assert ax.data["neighbour_of"].tolist() == [3.0, 2.0] + [1.0] * 6
-    assert "are published neighbours of two of 3 pilots or more; Place D is one of 3" in title(ax)
+    assert (
+        "are published neighbours of two of 3 pilots or more; Place D is a neighbour of 3"
+        in title(ax)
+    )
     assert "each of the 8 serves all 3 pilots with the same weight, 1/8" in foot(ax)
 
 

@@ -15,6 +15,7 @@ from report.places import make_design
 import didkit as dk
 from didkit import plot
 from didkit.report import Evaluation, evaluate
+from didkit.report.findable import findable
 from didkit.report.first_page import first_page
 from didkit.report.methods import methods_note
 from didkit.report.numerals import more, share_in_words, share_text
@@ -23,7 +24,6 @@ from didkit.report.text import facts, sensitivity_table
 from didkit.report.words import (
     bottom_line,
     compared,
-    findable,
     frozen_in_words,
     not_the_difference,
     short,
@@ -217,11 +217,11 @@ def test_shares_are_told_in_percentage_points() -> None:
 
 
 def test_a_gap_that_has_almost_gone_has_no_absurd_share() -> None:
-    assert share_in_words(37.2) == "all of the gap was there before, and most of it has gone"
+    assert share_in_words(37.2, 1.0) == "all of the gap was there before, and most of it has gone"
     assert share_text(37.2) == "all (over 200%)"
     assert share_text(-0.001) == "0%"
-    assert share_in_words(0.001) == "hardly any of the gap was there before"
-    assert share_in_words(0.999) == "all of the gap was there before"
+    assert share_in_words(0.001, 1.0) == "hardly any of the gap was there before"
+    assert share_in_words(-0.999, -1.0) == "all of the gap was there before"
     assert more(dk.Metric.named("cla"), 0.0) == "0 more"
 
 

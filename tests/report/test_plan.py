@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -194,142 +197,31 @@ def test_protocol_before_the_run(home: Path) -> None:
     assert list(table.columns) == ["item", "planned", "done"]
     assert (table["done"] == "").all()
     planned = dict(zip(table["item"], table["planned"], strict=True))
+    assert planned["Pilots"] == "2 (301, 304), start 2014; selection: bid"
     assert planned["Missing data"] == "Left out."
     assert planned["Intra-cluster correlation"] == "not planned"
     assert planned["Estimand"] == "Average change in the pilots"
 
 
-# -- refused, with the line --------------------------------------------------------------------
-
-WRONG = [
-    ('title = "A pilot"', "title = 1", "title = 1", "text in quotes"),
-    ('title = "A pilot"', 'titel = "A pilot"', "didkit_plan", "the key title"),
-    ("estimand =", 'aim = "x"\nestimand =', "aim =", "unknown key 'aim'"),
-    ("didkit_plan = 1", "didkit_plan = 2", "didkit_plan = 2", "version"),
-    ("didkit_plan = 1", "", "", "version"),
-    ("[window]", "[windows]", "[windows]", "did you mean window"),
-    ("first = 2011", "frist = 2011", "[window]", "both the first and the last"),
-    ("first = 2011", "first = 2017", "first = 2017", "first period before the last"),
-    ("304 = 2014", "304 = 2011", "304 = 2011", "'304' starts in 2011"),
-    ("304 = 2014", "304 = 2017", "304 = 2017", "'304' starts in 2017"),
-    ("304 = 2014", "304 = true", "304 = true", "a period"),
-    ("304 = 2014", "301.5 = 2014", "301.5", "valid TOML"),  # 301 is a period, no table
-    ("304 = 2014", "346 = 2014", '346 = "tiny"', "a pilot"),
-    ("304 = 2014", "304 = 2014\nselection = 1", "selection = 1", "move it up"),
-    (
-        "[comparators]\n",
-        "[pilots.stops]\n301 = 2013\n[comparators]\n",
-        "301 = 2013",
-        "a stop after the start",
-    ),
-    (
-        "[comparators]\n",
-        "[pilots.stops]\n307 = 2015\n[comparators]\n",
-        "307 = 2015",
-        "a start for every pilot that stopped",
-    ),
-    ('selection = "bid"', 'selection = "bids"', "bids", "did you mean bid"),
-    ('selection = "bid"', "", "[pilots]", "the key selection"),
-    ('against = "pool"', 'against = "pool"\nfile = "x.csv"', "file =", "go with against"),
-    ('against = "pool"', 'against = "union"', "[comparators]", "the key file"),
-    ('against = "pool"', 'against = "pool"\nunits = ["301"]', 'units = ["301"]', "no pilots"),
-    ('against = "pool"', 'against = "pool"\nunits = ["346"]', '346 = "tiny"', "is both"),
-    ('346 = "tiny"', "346 = 1", "346 = 1", "text in quotes"),
-    ('["cla"]', '["cla"]\nsecondary = ["cin",\n"cla"]', '"cla"]', "is both"),
-    ('["cla"]', '["cla", "cla"]', "primary", "twice"),
-    ('["cla"]', "[]", "primary", "at least one primary"),
-    ('["cla"]', '["cla"]\nsmallest_effect = {cin = 5}', "smallest", "primary or secondary"),
-    ('["cla"]', '["cla"]\nsmallest_effect = {cla = -5}', "smallest", "above 0"),
-    ('["cla"]', '["cla"]\nsmallest_effect = 5', "smallest", "a table"),
-    ('["cla"]', '["cla"]\n[inference]\nlevel = 95', "level = 95", "between 0 and 1"),
-    ('["cla"]', '["cla"]\n[inference]\ndraws = 99', "draws = 99", "unknown key 'draws'"),
-    (
-        '["cla"]',
-        '["cla"]\n[inference]\nmethod = "permutation"\ndraws = "many"',
-        'draws = "many"',
-        "whole number",
-    ),
-    (
-        '["cla"]',
-        '["cla"]\n[inference]\nmethod = "permutation"\ndraws = 3',
-        "draws = 3",
-        "at least 19",
-    ),
-    ('["cla"]', '["cla"]\n[checks]\nLeaveOneOuts = true', "LeaveOneOuts", "LeaveOneOut?"),
-    ('["cla"]', '["cla"]\n[checks]\nLeaveOneOut = 1', "LeaveOneOut = 1", "true, false"),
-    (
-        '["cla"]',
-        '["cla"]\n[checks.PlaceboPilots]\ndraw = 99',
-        "draw = 99",
-        "did you mean draws",
-    ),
-    ('["cla"]', '["cla"]\n[multiplicity]\nmethod = "bonferroni"', "bonferroni", "holm"),
-    ('["cla"]', '["cla"]\n[protocol]\nmising = "x"', "mising", "did you mean missing"),
-    ('path = "rates.csv"', 'path = "a\\u0000b"', "path", "without NUL"),
-    ('path = "rates.csv"', 'path = "rates.csv"\nsha256 = "12"', "sha256", "64 hexadecimal"),
-    ('reader = "csv"', 'reader = "excel"', "reader", "one of: published, csv"),
-    ("values = {rate", "periods = [2012, 2011]\nvalues = {rate", "periods", "not after the last"),
-    ("values = {rate", "periods = []\nvalues = {rate", "periods", "one period"),
-    ("last = 2016", "last = 2016\nbetween = [2012, 2019]", "between", "inside the window"),
-    ("last = 2016", "last = 2016\nbetween = [2014, 2012]", "between", "earlier one first"),
-    ("last = 2016", "", "[window]", "both the first and the last"),
-    ("[[data.files]]", "[data.files]", "[data.files]", "tables in an array"),
-    ('title = "A pilot"', 'title = "A pilot', 'title = "A pilot', "valid TOML"),
-    ("[comparators]\n", "[pilots]\n[comparators]\n", "[pilots]\n[comp", "valid TOML"),
-]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "at", "words"), WRONG, ids=[f"{w[1][:30]!r}" for w in WRONG]
-)
-def test_what_is_wrong_is_named_with_its_line(
-    home: Path, old: str, new: str, at: str, words: str
-) -> None:
-    path = edited(home, old, new)
-    error = refused(path)
-    assert words in str(error)
-    assert "plan.toml" in error.where
-    assert f"line {expected_line(path, at, words)}" in error.where
-
-
-def expected_line(path: Path, at: str, words: str) -> int:
-    if not at:
-        return 1
-    text = path.read_text(encoding="utf-8")
-    if at == "[pilots]\n[comp":  # the header that stands twice
-        return text[: text.index(at)].count("\n") + 1
-    if words == "is both" and at == '"cla"]':
-        return text[: text.index('\n"cla"]')].count("\n") + 2
-    return line_of(path, at)
-
-
-NOT_ALTERNATIVES = [
-    ("", "[[sensitivity]]", "the key name"),
-    ('name = "a"', "[[sensitivity]]", "something that differs"),
-    ('name = "a"\nfirst = 2012', "[[sensitivity]]", "both the first and the last"),
-    ('name = "a"\nwithout = ["307"]', "without", "no pilot"),
-    ('name = "a"\nexclude = ["301"]', "exclude =", "a pilot"),
-    ('name = "a"\nstart = 2015\n[[sensitivity]] #\nname = "a" #', 'name = "a" #', "twice"),
-]
-
-
-@pytest.mark.parametrize(("text", "at", "words"), NOT_ALTERNATIVES)
-def test_what_is_no_alternative(home: Path, text: str, at: str, words: str) -> None:
-    path = home / "plan.toml"
-    path.write_text(f"{SMALL}[[sensitivity]]\n{text}\n", encoding="utf-8")
-    error = refused(path)
-    assert words in str(error)
-    assert f"plan.toml, line {line_of(path, at)}" in error.where
-
+# -- what the data do not hold -------------------------------------------------------------------
 
 NOT_IN_DATA = [
     ('primary = ["cla"]', 'primary = ["cla", "cin"]', "primary", "data files deliver"),
     ("304 = 2014", "305 = 2014", "305 = 2014", "did you mean"),
     ('346 = "tiny"', '347 = "tiny"', '347 = "tiny"', "units that the data files hold"),
+    ("304 = 2014", "E06000001 = 2014", "E06000001", "'E06000001', a code of the ONS"),
+    ("304 = 2014", "E06000001 = 2014", "E06000001", "3-digit codes of the Department, such as 350"),
+    ("304 = 2014", '"West Sussex" = 2014', "West Sussex", "old_la_code"),
     ("last = 2016", "last = 2020", "last = 2020", "2011"),
     ('path = "rates.csv"', 'path = "rate.csv"', "rate.csv", "nothing at rate.csv"),
-    ('period = "year"', 'period = "jahr"', 'path = "rates.csv"', "jahr"),
-    ("values = {rate", "values = {rat", 'path = "rates.csv"', "rat"),
+    ('period = "year"', 'period = "jahr"', 'period = "jahr"', "'jahr', which it does not have"),
+    ("values = {rate", "values = {rat", "values = {rat", "its columns are 3 (la, year, rate)"),
+    (
+        "values = {rate",
+        'upper = {cla = "most"}\nvalues = {rate',
+        "upper =",
+        "'most', which it does not have",
+    ),
     (
         'against = "pool"',
         'against = "union"\nfile = "rates.csv"',
@@ -359,6 +251,52 @@ def test_what_the_data_do_not_hold_is_named_with_its_line(
     assert f"plan.toml, line {line_of(path, at)}" in error.where
 
 
+def test_a_unit_given_by_its_name_is_answered_with_its_code(tmp_path: Path) -> None:
+    path = write_template(tmp_path)
+    plan = Plan.read(path)
+    code = next(iter(plan.pilots.starts))
+    name = plan.design().panel.name_of(code)
+    text = path.read_text(encoding="utf-8")
+    header = "[pilots.starts] "
+    path.write_text(text.replace(f"\n{code} = ", f'\n"{name}" = ', 1), encoding="utf-8")
+    assert header in text
+    error = refused(path, load=True)
+    assert "3-digit codes of the Department" in error.needed
+    assert f"did you mean {code} ({name})" in error.todo
+
+
+def test_units_in_an_array_and_missing_files_have_their_lines(home: Path) -> None:
+    starts = "[pilots.starts]\n301 = 2014\n304 = 2014   # the second\n"
+    path = edited(home, starts, 'units = ["304",\n"E06000001",\n"E06000002"]\nstart = 2014\n')
+    error = refused(path, load=True)
+    first = line_of(path, '"E06000001"')
+    assert error.where == f"plan.toml, lines {first}, {first + 1}"
+    text = SMALL.replace("rates.csv", "gone.csv").replace(
+        'against = "pool"', 'against = "union"\nfile = "lost.csv"'
+    )
+    path.write_text(text, encoding="utf-8")
+    error = refused(path, load=True)
+    assert "nothing at gone.csv" in error.found
+    assert "nothing at lost.csv" in error.found
+    assert "--before-data" in error.found
+
+
+def test_status_and_bounds_of_a_file_of_ones_own(home: Path) -> None:
+    data = home / "data" / "rates.csv"
+    head, *rows = data.read_text(encoding="utf-8").split("\n")
+    rows = [f"{row},observed,{float(row.split(',')[2]) - 1}" for row in rows]
+    gone = rows[-1].split(",")
+    rows[-1] = ",".join([*gone[:2], "", "suppressed", ""])
+    data.write_text("\n".join([f"{head},rate_status,least", *rows]), encoding="utf-8")
+    columns = 'status = {cla = "rate_status"}\nlower = {cla = "least"}'
+    path = edited(home, 'values = {rate = "cla"}', f'values = {{rate = "cla"}}\n{columns}')
+    cells = Plan.read(path).design().panel.cells("cla")
+    assert cells.lower[0, 0] == cells.value[0, 0] - 1
+    assert dk.Status(cells.status[-1, -1]).label == "suppressed"
+    page = (Path(__file__).resolve().parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    assert '`status = {cla = "rate_status"}` beside `values = {rate = "cla"}`' in page
+
+
 def test_files_that_are_no_plans(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     assert "check the path" in refused(path).todo
@@ -373,7 +311,89 @@ def test_files_that_are_no_plans(tmp_path: Path) -> None:
     assert "1,000,000 bytes" in refused(path).found
     path.write_text("a = 1\n[b", encoding="utf-8")
     assert "line 2" in refused(path).where
-    assert "null" in refused(Path("a\0b.toml")).found
+    assert "without NUL" in refused(Path("a\0b.toml")).needed
+
+
+@pytest.mark.parametrize("path", [None, 3, b"plan.toml", "a\0b.toml"])
+def test_what_is_no_path(path: Any, home: Path) -> None:
+    plan = Plan.read(home / "plan.toml")
+    calls = [lambda: Plan.read(path)]
+    if path is not None:
+        calls += [lambda: Plan.read(plan.source, data=path), lambda: plan.freeze(path)]
+    for call in calls:
+        with pytest.raises(PlanError, match="a path: text or a") as caught:
+            call()
+        assert caught.value.where.startswith("Plan.")
+
+
+def test_only_toml_files_are_plans(home: Path) -> None:
+    for name in ("plan.txt", "plan", "plan.TOML"):
+        other = home / name
+        other.write_text(SMALL, encoding="utf-8")
+        error = refused(other)
+        assert "ends in .toml" in error.needed
+        assert "plan.toml" in error.todo
+    frozen = Plan.read(home / "plan.toml").freeze()
+    assert "a frozen plan" in refused(frozen).found
+
+
+def test_a_path_too_long_for_the_system_is_a_file_that_is_not_there(home: Path) -> None:
+    long = "x" * 300
+    error = refused(edited(home, 'path = "rates.csv"', f'path = "{long}"'), load=True)
+    assert "a data file or folder that exists" in error.needed
+    (home / "plan.toml").write_text(SMALL, encoding="utf-8")
+    with pytest.raises(PlanError, match="a data file or folder that exists"):
+        Plan.read(home / "plan.toml", data=long).design()
+
+
+def test_a_plan_that_is_changed_in_memory_is_looked_at(home: Path) -> None:
+    plan = Plan.read(home / "plan.toml")
+    assert dataclasses.replace(plan, multiplicity="holm").multiplicity == "holm"
+    with pytest.raises(PlanError, match="benjamini-hochberg") as caught:
+        dataclasses.replace(plan, multiplicity="bonferroni")
+    assert caught.value.where == "Plan(multiplicity=)"
+
+
+# -- a file of one's own -------------------------------------------------------------------------
+
+NO_TABLES = [
+    (
+        lambda rows: [f"{row},{'rate' if n == 0 else 0}" for n, row in enumerate(rows)],
+        "'rate' more",
+    ),
+    (
+        lambda rows: [rows[0], *(f"{row}," for row in rows[1:])],
+        "4 fields on line 2, 3 in the header",
+    ),
+    (lambda rows: [*rows[:-1], "346"], "1 field on line 97, 3 in the header"),
+    (lambda rows: [*rows[:-1], '"346,2016,5'], "1 field on line 97"),
+    (lambda rows: [*rows[:-1], '346,2016,"5'], "EOF inside string"),
+    (lambda rows: [*rows, "é"], "codec can't decode"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), NO_TABLES, ids=[one[1][:20] for one in NO_TABLES])
+def test_a_csv_is_read_as_it_is_or_refused(
+    home: Path, change: Callable[[list[str]], list[str]], words: str
+) -> None:
+    data = home / "data" / "rates.csv"
+    rows = change(data.read_text(encoding="utf-8").split("\n"))
+    data.write_bytes("\n".join(rows).encode("latin-1"))
+    path = home / "plan.toml"
+    error = refused(path, load=True)
+    assert words in error.found
+    assert (
+        error.where
+        == f"plan.toml, line {line_of(path, 'rates.csv')} (data.files[1].path): rates.csv"
+    )
+
+
+def test_columns_without_a_name_may_stand_twice(home: Path) -> None:
+    data = home / "data" / "rates.csv"
+    before = Plan.read(home / "plan.toml").design().panel.wide("cla")
+    rows = data.read_text(encoding="utf-8").split("\n")
+    data.write_text("\n\n".join(f"{row},," for row in rows), encoding="utf-8")
+    assert Plan.read(home / "plan.toml").design().panel.wide("cla").equals(before)
 
 
 def test_a_mixture_of_releases_is_asked_for_by_name(home: Path) -> None:
@@ -425,6 +445,8 @@ def test_the_real_plan_gives_the_numbers_of_the_design_by_hand(shared_data: Path
     assert planned.starts == by_hand.starts
     assert planned.comparators == by_hand.comparators
     assert planned.selection == by_hand.selection
+    assert "not a placebo" in plan.statements["sensitivity"]
+    assert "partly treated" in plan.data.description
     nine = plan.without_pilot("384").design()
     others = load(plan).variants
     early = example.design(example.load(shared_data), shared_data, start=2015)

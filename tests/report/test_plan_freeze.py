@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from report.test_plan import SMALL, write_rates
 import didkit as dk
 from didkit.errors import PlanError
 from didkit.report import Deviation, Plan, deviation_table, evaluate, protocol_table
-from didkit.report.multiplicity import adjust
+from didkit.report.outputs import estimates_table, protocol_markdown
+from didkit.report.plan_data import hashes, load
 
 QUICK = """
 [inference]
@@ -92,6 +94,28 @@ def test_a_frozen_plan_is_replaced_by_name_only(path: Path) -> None:
     }
 
 
+def test_only_a_frozen_plan_is_replaced(path: Path) -> None:
+    plan = Plan.read(path)
+    other = path.with_name("pyproject.toml")
+    other.write_text("[project]\n", encoding="utf-8")
+    broken = path.with_name("broken.toml")
+    broken.write_text("[project\n", encoding="utf-8")
+    for target in (other, broken, path.with_name("data"), path.with_name("data") / "rates.csv"):
+        held = target.read_bytes() if target.is_file() else b""
+        for replace in (False, True):
+            with pytest.raises(PlanError, match="a frozen plan to replace"):
+                plan.freeze(target, replace=replace)
+        assert (target.read_bytes() if target.is_file() else b"") == held
+    link = path.with_name("link.toml")
+    link.symlink_to(path)
+    for itself in (path, str(path), path.parent / "data" / ".." / "plan.toml", link):
+        with pytest.raises(PlanError, match="the plan itself"):
+            plan.freeze(itself, replace=True)
+    assert Plan.read(path).digest == plan.digest
+    elsewhere = plan.freeze(path.with_name("elsewhere.toml"))
+    assert plan.freeze(elsewhere, replace=True) == elsewhere
+
+
 def test_before_the_data(path: Path) -> None:
     data = path.parent / "data" / "rates.csv"
     held = data.read_bytes()
@@ -158,7 +182,7 @@ def test_a_renamed_file(path: Path) -> None:
     edit(path, 'path = "rates.csv"', 'path = "new.csv"')
     changes = found(path)
     assert changes["data file rates.csv"][1] == "renamed to new.csv, same content"
-    assert changes["plan: data.files[1].path"] == ("rates.csv", "new.csv")
+    assert changes["plan: data.files['rates.csv']"][1] == "the same, called data.files['new.csv']"
     assert len(changes) == 2
 
 
@@ -177,6 +201,46 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     assert changes["data file cin/extra.csv"][0] == "no such file"
     assert changes[f"data file cin/{one.name}"][1] == "not there"
     assert len(changes) == 2
+
+
+def test_what_the_reader_leaves_alone_is_no_new_data(tmp_path: Path) -> None:
+    from didkit.report.plan_template import write_template
+
+    path = write_template(tmp_path)
+    before = load(Plan.read(path)).panel.log
+    Plan.read(path).freeze()
+    folder = tmp_path / "data" / "cin"
+    left = folder / ".report.4711.part"
+    left.mkdir()
+    one = next(folder.glob("c2_*.csv")).read_bytes()
+    for name in ("._c2.csv", "~$c2.csv", "c2.meta.csv", "more.zip", ".report.4711.part/c2.csv"):
+        (folder / name).write_bytes(one)
+    assert found(path) == {}
+    assert set(load(Plan.read(path)).panel.log["source"]) >= set(before["source"])
+
+
+@pytest.mark.parametrize("right_first", [True, False])
+def test_a_hash_of_a_file_that_is_named_twice_is_kept(path: Path, right_first: bool) -> None:
+    text = path.read_text(encoding="utf-8")
+    entry = text[text.index("[[data.files]]") : text.index("\n[pilots]")]
+    early = entry.replace("values", "periods = [2011, 2013]\nvalues")
+    late = entry.replace("values", "periods = [2014, 2016]\nvalues")
+    hashed = late.replace('reader = "csv"', f'reader = "csv"\nsha256 = "{"0" * 64}"')
+    both = early + hashed if right_first else hashed + early
+    text = text.replace(entry, both).replace('folder = "data"', 'folder = "data"\nmixed = ["cla"]')
+    path.write_text(text, encoding="utf-8")
+    assert found(path)["data file rates.csv"][0] == "SHA-256 000000000000… (in the plan)"
+
+
+def test_a_hash_of_a_file_in_a_folder_that_is_named_too(tmp_path: Path) -> None:
+    from didkit.report.plan_template import write_template
+
+    path = write_template(tmp_path)
+    one = next((tmp_path / "data" / "cin").glob("c2_*.csv")).name
+    entry = f'[[data.files]]\npath = "cin/{one}"\nsha256 = "{"0" * 64}"\nmetrics = ["icpc"]\n'
+    edit(path, '[[data.files]]\npath = "cin" ', f'{entry}\n[[data.files]]\npath = "cin" ')
+    named = {file.path: file.planned for file in hashes(Plan.read(path))}
+    assert named[f"cin/{one}"] == "0" * 64
 
 
 def test_a_hash_in_the_plan(path: Path) -> None:
@@ -240,7 +304,7 @@ def test_an_evaluation_keeps_the_record(path: Path) -> None:
     )
     assert by_hand.record is None
     assert made.tidy().equals(by_hand.tidy())
-    assert list(made["cla"].findings) == ["LeaveOneOut"]
+    assert list(made["cla"].findings) == ["LeaveOneOut", "DetectableEffect"]
     assert made.to_frame()["role"].tolist() == ["primary"]
 
 
@@ -256,6 +320,40 @@ def test_what_is_refused_is_a_deviation(path: Path) -> None:
     assert only.planned == "made"
     assert only.found.startswith("refused: needed one pool")
     assert deviation_table(record).iloc[0].tolist() == [only.what, only.planned, only.found]
+
+
+def test_what_the_plan_does_not_name_is_noted_and_no_deviation(path: Path) -> None:
+    edit(path, "304 = 2014   # the second\n", "")
+    edit(path, "[checks]\nLeaveOneOut = true\n", "")
+    edit(path, 'method = "cluster_robust"', 'method = "permutation"\ndraws = 19')
+    Plan.read(path).freeze()
+    plan = Plan.read(path)
+    assert plan.named_checks == frozenset()
+    made = evaluate(plan)
+    assert "LeaveOneOut" in made["cla"].refused  # one pilot cannot be left out
+    assert made.record is not None
+    assert made.record.deviations == ()
+    said = dict(protocol_table(made)[["item", "done"]].to_numpy())
+    words = said[f"Smallest detectable effect: {made['cla'].metric.label}"]
+    assert words == (
+        "at design and at analysis: no change, however large, would have been found by this test"
+    )
+    noted = {one.what: one for one in made.record.refused}
+    assert noted["LeaveOneOut of cla"].planned == "tried"
+    assert "LeaveOneOut of cla: planned tried" in protocol_markdown(made)
+    assert (
+        "not named by the plan: "
+        in protocol_table(made).set_index("item").loc["Deviations", "done"]
+    )
+    path.write_text(path.read_text(encoding="utf-8") + "[checks]\nLeaveOneOut = true\n", "utf-8")
+    plan = Plan.read(path)
+    assert plan.named_checks == {"LeaveOneOut"}
+    plan.freeze(replace=True)
+    record = evaluate(plan).record
+    assert record is not None
+    assert [one.what for one in record.deviations][1:] == ["LeaveOneOut of cla"]
+    changed = dataclasses.replace(plan, checks=(dk.PreTrends(),))
+    assert changed.named_checks == {"PreTrends"}
 
 
 def test_alternatives_are_estimated_and_recorded(path: Path) -> None:
@@ -293,9 +391,163 @@ last = 2015
     assert table.loc["later", "conf_low"] == sure["conf_low"]
     assert table.loc["no 307", "n_comparators"] == 12
     done = dict(zip(*protocol_table(made)[["item", "done"]].to_numpy().T, strict=True))
-    words = done[f"Sensitivity: {made['cla'].metric.label}"]
-    assert "later: " in words
-    assert "one pilot: refused: needed at least two clusters" in words
+    label = made["cla"].metric.label
+    assert done[f"Alternative (later): {label}"].endswith("2 pilots, 13 comparators")
+    words = done[f"Alternative (one pilot): {label}"]
+    assert words.startswith("refused: needed at least two clusters")
+    before = dict(plan.protocol()[["item", "planned"]].to_numpy())
+    assert before["Alternative (no 307)"] == "comparators without 307; 2012 to 2015"
+    every = estimates_table(made)
+    as_planned, others = every[every["alternative"] == ""], every[every["alternative"] != ""]
+    assert len(as_planned) == len(made.tidy())
+    assert (as_planned["refused"] == "").all()
+    assert others["alternative"].tolist() == list(table.index)
+    assert others.set_index("alternative")["conf_low"].equals(table["conf_low"])
+    assert others.set_index("alternative")["term"].tolist()[1:] == ["att", "att"]
+    assert "two clusters of pilots" in others["refused"].iloc[0]
+    assert list(record.sensitivity.columns) == [
+        "name",
+        "metric",
+        "estimate",
+        "conf_low",
+        "conf_high",
+        "p_value",
+        "n_pilots",
+        "n_comparators",
+        "refused",
+    ]
+
+
+ALTERNATIVES = """
+[[sensitivity]]
+name = "it's [1].without"
+without = ["304"]
+[[sensitivity]]
+name = "later"
+start = 2015
+[[sensitivity]]
+name = "short"
+first = 2012
+last = 2015
+"""
+
+
+def test_an_alternative_is_known_by_its_name(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + ALTERNATIVES, encoding="utf-8")
+    Plan.read(path).freeze()
+    first, second, third = (
+        f"[[sensitivity]]{one}" for one in ALTERNATIVES.split("[[sensitivity]]")[1:]
+    )
+    text = path.read_text(encoding="utf-8")
+    assert first + second + third in text
+    path.write_text(text.replace(first + second + third, third + first + second), encoding="utf-8")
+    assert found(path) == {}  # their order is none of the plan's content
+    path.write_text(text.replace(first, ""), encoding="utf-8")
+    item = r"plan: sensitivity['it\'s [1].without']"
+    assert found(path) == {item: ("without 304", "nothing")}
+    path.write_text(text.replace("last = 2015", "last = 2014"), encoding="utf-8")
+    assert found(path) == {"plan: sensitivity['short'].last": ("2015", "2014")}
+    more = '\n[[sensitivity]]\nname = "no 307"\nexclude = ["307"]\n'
+    path.write_text(text.replace(first, more + first), encoding="utf-8")
+    assert found(path) == {"plan: sensitivity['no 307']": ("nothing", "exclude 307")}
+    path.write_text(text.replace('"later"', '"a year on"'), encoding="utf-8")
+    assert found(path) == {
+        "plan: sensitivity['later']": ("start 2015", "the same, called sensitivity['a year on']")
+    }
+
+
+def test_a_data_file_is_known_by_its_path(path: Path) -> None:
+    whole = path.read_text(encoding="utf-8")
+    entry = whole[whole.index("[[data.files]]") : whole.index("\n[pilots]")]
+    early = entry.replace("values", "periods = [2011]\nvalues")
+    late = entry.replace("values", "periods = [2012, 2016]\nvalues").replace("rates.", "more.")
+    data = path.parent / "data"
+    (data / "more.csv").write_bytes((data / "rates.csv").read_bytes())
+    both = whole.replace(entry, early + late)
+    mixed = both.replace('folder = "data"', 'folder = "data"\nmixed = ["cla"]')
+    path.write_text(mixed, encoding="utf-8")
+    Plan.read(path).freeze()
+    path.write_text(mixed.replace(early + late, late + early), encoding="utf-8")
+    assert found(path) == {}
+    path.write_text(mixed.replace("[2011]", "[2011, 2011]"), encoding="utf-8")
+    assert found(path) == {
+        "plan: data.files['rates.csv'].periods": ("2011", "2011, 2011"),
+    }
+
+
+def test_two_parts_of_one_file_are_two(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    entry = text[text.index("[[data.files]]") : text.index("\n[pilots]")]
+    parts = [
+        entry.replace("values", f"periods = {years}\nvalues")
+        for years in ("[2011, 2013]", "[2014, 2016]")
+    ]
+    text = text.replace(entry, "".join(parts))
+    path.write_text(
+        text.replace('folder = "data"', 'folder = "data"\nmixed = ["cla"]'), encoding="utf-8"
+    )
+    Plan.read(path).freeze()
+    edit(path, "periods = [2011, 2013]", "periods = [2011, 2012]")
+    edit(path, "periods = [2014, 2016]", "periods = [2013, 2016]")
+    assert found(path) == {
+        "plan: data.files['rates.csv'].periods": ("2011, 2013", "2011, 2012"),
+        "plan: data.files['rates.csv'][2].periods": ("2014, 2016", "2013, 2016"),
+    }
+
+
+def test_the_real_plan_without_one_pilot(shared_data: Path, tmp_path: Path) -> None:
+    from signs_of_safety import PLAN
+
+    copy = tmp_path / PLAN.name
+    copy.write_bytes(PLAN.read_bytes())
+    plan = Plan.read(copy, data=shared_data)
+    plan.freeze()
+    nine = plan.without_pilot("384")
+    said = {one.what: one.found for one in nine.deviations()}
+    count = said.pop("comparators")  # its neighbours that are nobody else's
+    assert count.startswith("58: without ")
+    assert said == {
+        "plan: pilots.starts.384": "nothing",
+        "plan: comparators.exclude.384": "left out as a pilot",
+        "plan: sensitivity['nine pilots, without Wakefield']": "nothing",
+    }
+
+
+def test_the_record_knows_whether_the_data_were_there(path: Path) -> None:
+    record = evaluate(Plan.read(path)).record
+    assert record is not None
+    assert (record.frozen, record.before_data, record.frozen_on) == (False, False, "")
+    Plan.read(path).freeze()
+    made = evaluate(Plan.read(path))
+    assert made.record is not None
+    assert (made.record.frozen, made.record.before_data) == (True, False)
+    assert f"frozen on {made.record.frozen_on}, with its data" in protocol_markdown(made)
+    Plan.read(path).freeze(replace=True, before_data=True)
+    made = evaluate(Plan.read(path))
+    assert made.record is not None
+    assert (made.record.frozen, made.record.before_data) == (True, True)
+    assert "before its data were there" in protocol_markdown(made)
+    done = dict(protocol_table(made)[["item", "done"]].to_numpy())
+    assert "were there: files, values and units were not compared; 1 deviation" in done["Plan"]
+
+
+def test_codes_are_looked_at_before_the_data_are_there(path: Path) -> None:
+    edit(path, "304 = 2014", '"Norfolk" = 2014')
+    with pytest.raises(PlanError, match="3-digit codes of the Department, such as 350"):
+        Plan.read(path).freeze(before_data=True)
+    assert not path.with_name("plan.frozen.toml").exists()
+    edit(path, 'reader = "csv"', 'reader = "csv"\nidentity = "any"')
+    Plan.read(path).freeze(before_data=True)
+
+
+def test_what_could_have_been_found_is_always_computed(path: Path) -> None:
+    made = evaluate(Plan.read(path))  # its checks name LeaveOneOut only
+    finding = made["cla"].findings["DetectableEffect"]
+    assert finding.check == dk.DetectableEffect(level=0.95)
+    again = evaluate(made.design, ["cla"], level=0.9, checks=[dk.DetectableEffect(power=0.5)])
+    assert [one.check for one in again["cla"].findings.values()] == [dk.DetectableEffect(power=0.5)]
+    none = evaluate(made.design, ["cla"], level=0.9, checks=[])
+    assert none["cla"].findings["DetectableEffect"].check == dk.DetectableEffect(level=0.9)
 
 
 def test_an_alternative_that_cannot_be_named_has_its_line(path: Path) -> None:
@@ -322,60 +574,20 @@ def test_a_plan_fixes_its_options(path: Path) -> None:
     assert made.description == "known"
 
 
-def test_the_filled_protocol(path: Path) -> None:
-    edit(path, "LeaveOneOut = true", "LeaveOneOut = true\nDetectableEffect = true")
-    made = evaluate(Plan.read(path))
-    table = protocol_table(made)
-    done = dict(zip(table["item"], table["done"], strict=True))
-    label = made["cla"].metric.label
-    assert (table["planned"] != "").all()
-    assert done["Pilots"] == "2, start 2014 (2); selection: bid"
-    assert "13 comparators" in done[f"Units and cells: {label}"]
-    assert done[f"Missing data: {label}"].startswith("pilots: 0 of 12 cells without a value")
-    detectable = made["cla"].findings["DetectableEffect"].facts["detectable"]
-    assert f"at analysis: {detectable:.1f}" in done[f"Smallest detectable effect: {label}"]
-    assert "not asked for" in done[f"Pre-trends: {label}"]
-    assert "leaving one out: " in done[f"Sensitivity: {label}"]
-    assert "2 clusters of pilots, 13 of comparators" in done[f"Few clusters: {label}"]
-    assert "not frozen before this run" in done["Deviations"]
-    unplanned = protocol_table(evaluate(made.design, ["cla"], checks=[]))
-    assert set(unplanned["planned"]) == {"not planned"}
-
-
-def test_icc_of_known_parts() -> None:
-    from helpers import design_of
-
-    rng = np.random.default_rng(3)
-    n, t = 200, 8
-    y = 3 * rng.normal(size=(n, 1)) + rng.normal(size=(n, t)) + 50 * np.arange(t)
-    made = dk.report.icc(design_of(y, {0: 6, 5: 6}).sample("m"))
-    assert made == pytest.approx(9 / 10, abs=0.02)
-    # by hand, in the textbook's form, on the six periods before the start
-    x = y[:, :6] - y[:, :6].mean(axis=0)
-    between = 6 * x.mean(axis=1).var(ddof=1)
-    within = ((x - x.mean(axis=1, keepdims=True)) ** 2).sum() / (n * 5)
-    assert made == pytest.approx((between - within) / (between + 5 * within), rel=1e-12)
-    one = design_of(y[:, :2], {0: 1})
-    assert np.isnan(dk.report.icc(one.sample("m")))
-
-
-# -- multiplicity -------------------------------------------------------------------------------
-
-
-def test_adjusted_inside_each_family() -> None:
-    p = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.04, "e": float("nan")}
-    families = {"primary": ["a", "b", "c"], "secondary": ["d", "e"]}
-    holm, notes = adjust(p, families, "holm")
-    assert holm["a"] == pytest.approx(0.03)
-    assert holm["c"] == holm["b"] == pytest.approx(0.06)
-    assert holm["d"] == 0.04
-    assert holm["e"] != holm["e"]
-    assert any("e without a p-value, not counted" in note for note in notes)
-    assert any("intervals are not adjusted" in note for note in notes)
-    hochberg, _ = adjust(p, families, "benjamini-hochberg")
-    assert hochberg["a"] == pytest.approx(0.03)
-    assert hochberg["b"] == hochberg["c"] == pytest.approx(0.04)
-    assert adjust(p, families, "none") == ({}, ())
+def test_a_frozen_plan_may_be_larger_than_a_plan(path: Path) -> None:
+    codes = "\n".join(f'{k} = "{"x" * 180}"' for k in range(400, 1000))
+    excluded = [f'"{k}"' for k in range(400, 1000)]
+    more = "".join(
+        f'\n[[sensitivity]]\nname = "{n}"\nexclude = [{", ".join(excluded)}]\n' for n in range(140)
+    )
+    edit(path, 'reader = "csv"', 'reader = "csv"\nidentity = "any"')
+    edit(path, '346 = "tiny"', codes)
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    assert path.stat().st_size < 1_000_000
+    frozen = Plan.read(path).freeze(before_data=True)
+    assert frozen.stat().st_size > 700_000
+    frozen.write_text(frozen.read_text(encoding="utf-8") + "#" * 1_000_000, encoding="utf-8")
+    assert Plan.read(path).freeze(before_data=True, replace=True) == frozen
 
 
 def test_deviation_in_words() -> None:

@@ -71,7 +71,7 @@ def test_the_protocol_file(run: Evaluation, contents: dict[str, bytes]) -> None:
     text = contents["protocol.md"].decode("utf-8")
     assert text == protocol_markdown(run)
     assert "## Deviations\n\nNone." in text
-    assert "| item | planned | done |" in text
+    assert "| Item | Planned | Done |" in text
     assert run.record is not None
     assert run.record.digest in text
 
