@@ -37,6 +37,7 @@ from didkit.report.numerals import (
     share_in_words,
     share_text,
 )
+from didkit.report.record import NOT_COMPARED
 
 if TYPE_CHECKING:
     from didkit.report.evaluation import Evaluation, MetricResult
@@ -122,7 +123,9 @@ def frozen_in_words(record: PlanRecord) -> str:
     """Say whether and when the plan was frozen, without a full stop."""
     if not record.frozen:
         return "The plan of this run was not frozen"
-    data = "before the data were published" if record.before_data else "with the data at hand"
+    data = "with the data at hand"
+    if record.before_data:
+        data = f"before the data were published, so {NOT_COMPARED}"
     return f"The plan was frozen on {day(record.frozen_on)}, {data}"
 
 
@@ -141,7 +144,17 @@ def _role(evaluation: Evaluation, metric: str) -> str:
 
 
 def bottom_line(evaluation: Evaluation, metric: str) -> str:
-    """Say one measure in one sentence: what happened, or what could have been missed."""
+    """Say one measure in one line: both gaps, and what happened or could have been missed."""
+    result = evaluation[metric]
+    gaps = _gaps(result)
+    both = (
+        f"{more(result.metric, gaps['gap_before'])} before, "
+        f"{more(result.metric, gaps['gap_after'])} after."
+    )
+    return f"{both} {_what_happened(evaluation, metric)}"
+
+
+def _what_happened(evaluation: Evaluation, metric: str) -> str:
     result = evaluation[metric]
     row, holds = result.did.tidy().iloc[0], standing(evaluation, metric)
     size = change_of(result.metric, float(row["estimate"]))

@@ -154,7 +154,9 @@ def test_the_first_page_says_when_the_plan_was_frozen_and_what_it_notes(
         "The plan was frozen on 22 November 2026, with the data at hand"
     )
     early = replace(record, before_data=True)
-    assert frozen_in_words(early).endswith(", before the data were published")
+    assert frozen_in_words(early).endswith(
+        ", before the data were published, so files, values and units were not compared"
+    )
     plan = replace(record.plan, statements={"notes": "Written afterwards, so it plans\nnothing"})
     made = replace(planned, record=replace(record, plan=plan))
     told = "The plan notes: Written afterwards, so it plans nothing."
