@@ -84,4 +84,4 @@ def test_the_long_checks_show_theirs(terminal: Terminal) -> None:
     did.infer(dk.Jackknife())
     assert "jackknife" in terminal.getvalue()
     did.check(dk.PlaceboStart())
-    assert "starts that never were" in terminal.getvalue()
+    assert "earlier starts" in terminal.getvalue()

@@ -131,7 +131,7 @@ def shuffled(s: Setting) -> tuple[Setting, float]:
 
 
 def relabelled(s: Setting) -> tuple[Setting, float]:
-    return change(s, ids=[str(999 - 7 * ((5 * i) % 11)) for i in range(len(s.ids))]), 1.0
+    return change(s, ids=[str(969 - 7 * ((5 * i) % 11)) for i in range(len(s.ids))]), 1.0
 
 
 def as_integers(s: Setting) -> tuple[Setting, float]:
