@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from didkit.check.terms import main_term
 from didkit.errors import DidkitError, InferenceError, is_number
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
@@ -100,7 +99,7 @@ class DetectableEffect:
                 "percent": 100 * detectable / abs(base) if base else np.nan,
             }
         )
-        m = list(table["term"]).index(main_term(estimate))
+        m = list(table["term"]).index(estimate.main_term)
         if not np.isfinite(detectable[m]):
             raise InferenceError(
                 needed="a standard error for the main term",
@@ -163,7 +162,7 @@ def never_found(estimate: Estimate, *, level: float = 0.95) -> str:
         return ""
     if sure is None:
         return ""
-    m = list(estimate.terms["term"]).index(main_term(estimate))
+    m = list(estimate.terms["term"]).index(estimate.main_term)
     low, high = float(sure.conf_low[m]), float(sure.conf_high[m])
     least = sure.facts.get("least_p")
     never = isinstance(least, float) and least > round(1 - level, 12)

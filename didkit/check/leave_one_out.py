@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from didkit.check.terms import main_term, signed
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
+from didkit.results.tables import signed
 
 __all__ = ["LeaveOneOut"]
 
@@ -109,7 +109,7 @@ class LeaveOneOut:
                     }
                 )
         table = pd.DataFrame(rows)
-        term = main_term(estimate)
+        term = estimate.main_term
         m = list(estimate.terms["term"]).index(term)
         mine = table[(table["term"] == term) & table["estimate"].notna()].sort_values("estimate")
         if mine.empty:

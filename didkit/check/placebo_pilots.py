@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from didkit.check.terms import main_term
 from didkit.design import Rollout
 from didkit.errors import DesignError, InferenceError, is_whole
 from didkit.inference.assignments import assignments
@@ -86,7 +85,7 @@ class PlaceboPilots:
         n1 = sample.n_pilots
         if estimate.reassigned is None or sample.clustered_above or sample.n_comparators < 2 * n1:
             raise _no_bulk(estimate)
-        term = main_term(estimate)
+        term = estimate.main_term
         m = list(estimate.terms["term"]).index(term)
         actual = float(estimate.values[m])
         placebo = self._without_pilots(estimate)

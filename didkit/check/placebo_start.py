@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from didkit.check.terms import main_term, signed
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
+from didkit.results.tables import signed
 
 __all__ = ["PlaceboStart"]
 
@@ -55,7 +55,7 @@ class PlaceboStart:
         design = estimate.design
         first = min(design.periods.index(start) for start in design.starts.values())
         sure = estimate.uncertainty
-        term = main_term(estimate)
+        term = estimate.main_term
         if term not in ("att", "change"):
             raise InferenceError(
                 needed="an estimate of one change: DiD or Gap",

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from os import PathLike
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from didkit.errors import PanelError, first_few
-from didkit.panel.agreement import agree, join_units, refuse_differing
+from didkit.errors import PanelError
+from didkit.panel import files
+from didkit.panel.agreement import joined
+from didkit.panel.breaks import denominator_breaks, recording_breaks
 from didkit.panel.build import cells_from_long, cells_from_wide
 from didkit.panel.calendar import Calendar, Kind
+from didkit.panel.comparison import Comparison, compare
+from didkit.panel.frames import Backend, to_backend, to_pandas
 from didkit.panel.gate import check_cells, check_units
+from didkit.panel.geography import harmonise
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
+from didkit.panel.rates import compute_rate
+from didkit.panel.source import Source
 from didkit.panel.status import Cells, Status
 from didkit.panel.tables import LABELS, describe, missing, provenance, tidy, to_html
 
 __all__ = ["Panel", "Source"]
 
 What = Literal["value", "status", "lower", "upper"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where cells came from: release, table, file and the file's SHA-256."""
-
-    release: str
-    table: str = ""
-    file: str = ""
-    sha256: str = ""
-    note: str = ""
 
 
 class Panel:
@@ -57,6 +53,8 @@ class Panel:
         Rows of the sources by what became of them: ``source, what, rows``.
     identity : {"la_code", "any"}
         What the ids are.
+    parts : mapping of str to sequence of str, optional
+        For a unit that was merged, the codes it is made of; each of them finds it.
 
     Examples
     --------
@@ -79,6 +77,7 @@ class Panel:
         sources: Mapping[str, tuple[Source, ...]],
         log: pd.DataFrame | None = None,
         identity: Identity = "la_code",
+        parts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._units = units
         self.calendar = calendar
@@ -89,6 +88,10 @@ class Panel:
         self.identity: Identity = identity
         self._row = {code: i for i, code in enumerate(units.index)}
         self._names = [str(name) for name in units["name"]]
+        self.parts: Mapping[str, tuple[str, ...]] = {
+            code: tuple(members) for code, members in (parts or {}).items() if code in self._row
+        }
+        self._called = {part: code for code, members in self.parts.items() for part in members}
         check_units(units, identity)
         shape = (len(units), len(calendar))
         for name, cell in self._cells.items():
@@ -99,7 +102,7 @@ class Panel:
     @classmethod
     def from_frame(
         cls,
-        frame: pd.DataFrame,
+        frame: Any,
         *,
         unit: str,
         period: str,
@@ -120,7 +123,7 @@ class Panel:
 
         Parameters
         ----------
-        frame : DataFrame
+        frame : DataFrame of pandas, polars or pyarrow, or DuckDB relation
             One row a unit and period (``layout="wide"``), or a unit, period and metric
             (``layout="long"``). Never changed.
         unit, period : str
@@ -167,6 +170,7 @@ class Panel:
         >>> dk.Panel.from_frame(frame, unit="code", period="year", metrics={"rate": "cla"})
         Panel(2 units × 2 periods (2018 to 2019); metrics: cla)
         """
+        frame = to_pandas(frame)
         if layout == "wide":
             built = cells_from_wide(
                 frame,
@@ -254,7 +258,7 @@ class Panel:
         PanelError
             If the unit is not in the panel.
         """
-        code = unit_id(unit)
+        code = self.canonical(unit)
         if code not in self._row:
             raise PanelError(
                 needed="a unit of the panel, by its id",
@@ -264,8 +268,16 @@ class Panel:
             )
         return code
 
+    def canonical(self, unit: object) -> str:
+        """Return the id under which a unit stands here: its own, or that of the unit it is part of.
+
+        A unit that the panel does not have keeps its own id, as text.
+        """
+        code = unit_id(unit)
+        return code if code in self._row else self._called.get(code, code)
+
     def __contains__(self, unit: object) -> bool:
-        return unit_id(unit) in self._row
+        return self.canonical(unit) in self._row
 
     def metric(self, name: str | Metric) -> Metric:
         """Return a metric of the panel, or refuse and say which there are.
@@ -314,15 +326,20 @@ class Panel:
             columns=pd.Index(self.periods, name="period"),
         )
 
-    def tidy(self) -> pd.DataFrame:
+    def tidy(self, *, backend: Backend = "pandas") -> Any:
         """One row a unit, period and metric, for every cell that a source has a row for.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow", "duckdb"}
+            Whose frame to return.
 
         Returns
         -------
-        DataFrame
+        DataFrame, or the other library's frame
             ``unit, name, period, metric, value, status, lower, upper, release``, then attributes.
         """
-        return tidy(self)
+        return to_backend(tidy(self), backend)
 
     def describe(self) -> pd.DataFrame:
         """One row a metric: what it is, cells by status, level and spread, where it came from.
@@ -346,6 +363,25 @@ class Panel:
         """One row a metric and source file: release, table, file, SHA-256, note, derivation."""
         return provenance(self)
 
+    # -- files -------------------------------------------------------------------------------
+
+    def to_parquet(self, path: str | PathLike[str]) -> None:
+        """Write the panel to a parquet file, from which `from_parquet` makes the same panel."""
+        files.to_parquet(self, path)
+
+    @classmethod
+    def from_parquet(cls, path: str | PathLike[str]) -> Panel:
+        """Read a panel that `to_parquet` wrote."""
+        return files.from_parquet(path)
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write every cell as CSV that is safe to open in a spreadsheet."""
+        files.to_csv(self, path)
+
+    def to_excel(self, path: str | PathLike[str]) -> None:
+        """Write the panel as an Excel workbook."""
+        files.to_excel(self, path)
+
     def __repr__(self) -> str:
         return (
             f"Panel({len(self._units)} units × {len(self.calendar)} periods "
@@ -355,7 +391,72 @@ class Panel:
     def _repr_html_(self) -> str:
         return to_html(self)
 
+    # -- vintages and breaks -----------------------------------------------------------------
+
+    def compare(self, other: Panel, *, metrics: Iterable[str] | None = None) -> Comparison:
+        """List the cells that differ between two vintages of the same series.
+
+        Parameters
+        ----------
+        other : Panel
+            Another release of the same metrics, or of some of them.
+        metrics : iterable of str, optional
+            By default every metric that both have.
+
+        Returns
+        -------
+        Comparison
+            ``summary`` with one row a metric, ``revised`` with one row a cell that differs.
+
+        Raises
+        ------
+        PanelError
+            If ids or calendars are of different kinds, or there is no metric, unit or period
+            that both have.
+        """
+        return compare(self, other, metrics=metrics)
+
+    def denominator_breaks(self, rate: str | Metric, **options: Any) -> pd.DataFrame:
+        """Look for periods from which a rate is over another population; see `breaks`."""
+        return denominator_breaks(self, rate, **options)
+
+    def recording_breaks(self, metric: str | Metric, **options: Any) -> pd.DataFrame:
+        """Look for units whose series jumps as practice does not; see `breaks`."""
+        return recording_breaks(self, metric, **options)
+
     # -- edited ------------------------------------------------------------------------------
+
+    def replaced(
+        self,
+        *,
+        units: pd.DataFrame | None = None,
+        calendar: Calendar | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        cells: Mapping[str, Cells] | None = None,
+        sources: Mapping[str, tuple[Source, ...]] | None = None,
+        log: pd.DataFrame | None = None,
+        parts: Mapping[str, Sequence[str]] | None = None,
+    ) -> Panel:
+        """Return a panel of which some components are others; what is not given stays."""
+        return Panel(
+            units=self._units if units is None else units,
+            calendar=self.calendar if calendar is None else calendar,
+            metrics=self.metrics if metrics is None else metrics,
+            cells=self._cells if cells is None else cells,
+            sources=self.sources if sources is None else sources,
+            log=self._log if log is None else log,
+            identity=self.identity,
+            parts=self.parts if parts is None else parts,
+        )
+
+    def harmonise(
+        self,
+        to: object = "comparable",
+        *,
+        merge: Mapping[object, object] | None = None,
+    ) -> Panel:
+        """Merge reorganised authorities into the smallest units that are comparable throughout."""
+        return harmonise(self, to, merge=merge)
 
     def select(
         self,
@@ -401,14 +502,13 @@ class Panel:
                 logged.append({"source": key, "what": what, "rows": gone})
         labels = tuple(self.periods[i] for i in keep_periods)
         log = pd.concat([self._log, pd.DataFrame(logged)], ignore_index=True)
-        return Panel(
+        return self.replaced(
             units=self._units.iloc[keep_units],
             calendar=Calendar(labels, self.calendar.kind),
             metrics={key: self.metrics[key] for key in names},
             cells={key: self._cells[key].take(rows, cols) for key in names},
             sources={key: self.sources[key] for key in names},
             log=log if logged else self._log,
-            identity=self.identity,
         )
 
     def compute_rate(
@@ -418,6 +518,7 @@ class Panel:
         numerator: str | None = None,
         denominator: str = "population",
         replace_published: bool = False,
+        vintages: Literal["same", "mixed"] = "same",
     ) -> Panel:
         """Compute a rate from counts and one vintage of the population.
 
@@ -434,6 +535,9 @@ class Panel:
             The population metric; its release is the one vintage.
         replace_published : bool, default False
             Whether a published rate of that name may be replaced.
+        vintages : {"same", "mixed"}
+            ``"same"`` refuses a population put together from several releases, since a census
+            moves it. ``"mixed"`` asks for it by name; the vintages stay in the derivation.
 
         Returns
         -------
@@ -456,61 +560,13 @@ class Panel:
         >>> panel.compute_rate("cla").wide("cla").loc["303", "2019"].item()
         120.0
         """
-        rate = Metric.named(metric) if isinstance(metric, str) else metric
-        if rate.name in self.metrics and not replace_published:
-            raise PanelError(
-                needed=f"a panel without {rate.name!r}, or replace_published=True",
-                found=f"{rate.name!r}, {self.metrics[rate.name].derivation}",
-                where="Panel.compute_rate",
-                todo="keep the published rate, or replace it by name",
-            )
-        top_name = numerator or rate.numerator
-        if top_name is None:
-            raise PanelError(
-                needed=f"the count that {rate.name!r} is made of",
-                found="none named",
-                where="Panel.compute_rate",
-                todo="say numerator=",
-            )
-        top, bottom = self.cells(top_name), self.cells(denominator)
-        vintages = dict.fromkeys(source.release for source in self.sources[denominator])
-        if len(vintages) > 1:
-            raise PanelError(
-                needed="one vintage of the population",
-                found=f"{len(vintages)}: {first_few(vintages)}",
-                where=f"the sources of {denominator!r}",
-                todo="compute from a population of one release",
-            )
-        zero = np.argwhere(bottom.value <= 0)
-        if len(zero):
-            at = [f"{self.unit_ids[i]} in {self.periods[t]}" for i, t in zero]
-            raise PanelError(
-                needed="a positive population",
-                found=f"zero or less: {first_few(at)}",
-                where=repr(denominator),
-                todo="mend the population, or leave these units out by name",
-            )
-        derivation = f"computed: {top_name} / {denominator} ({', '.join(vintages)}) × {rate.per:,}"
-        with np.errstate(invalid="ignore"):
-            value = top.value / bottom.value * rate.per
-            low = top.lower / bottom.upper * rate.per
-            high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * rate.per
-        unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
-        lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
-        status = np.where(unknown, lost, top.status).astype(np.int8)
-        cells = Cells(value, status, low, high)
-        note = Source("computed", note=derivation)
-        return Panel(
-            units=self._units,
-            calendar=self.calendar,
-            metrics={**self.metrics, rate.name: rate.computed(derivation, denominator)},
-            cells={**self._cells, rate.name: cells},
-            sources={
-                **self.sources,
-                rate.name: (*self.sources[top_name], *self.sources[denominator], note),
-            },
-            log=self._log,
-            identity=self.identity,
+        return compute_rate(
+            self,
+            metric,
+            numerator=numerator,
+            denominator=denominator,
+            replace_published=replace_published,
+            vintages=vintages,
         )
 
     def __or__(self, other: Panel) -> Panel:
@@ -534,70 +590,9 @@ class Panel:
             If ids or calendars are of different kinds, two releases of one metric meet without
             ``releases="mixed"``, or cells disagree.
         """
-        if not isinstance(other, Panel):
-            raise PanelError(
-                needed="another Panel",
-                found=f"a {type(other).__name__}",
-                where="joining panels",
-                todo="make one with Panel.from_frame or read_dfe first",
-            )
-        if releases not in ("same", "mixed"):
-            raise PanelError(
-                needed="releases='same' or releases='mixed'",
-                found=repr(releases),
-                where="Panel.join",
-                todo="choose one",
-            )
-        if self.identity != other.identity:
-            raise PanelError(
-                needed="units identified in the same way on both sides",
-                found=f"{self.identity!r} and {other.identity!r}",
-                where="joining panels",
-                todo="give both panels 3-digit codes; never join on names",
-            )
-        both = [key for key in self.metrics if key in other.metrics]
-        if releases == "same":
-            for key in both:
-                mine = {s.release for s in self.sources[key]}
-                theirs = {s.release for s in other.sources[key]}
-                if mine != theirs:
-                    raise PanelError(
-                        needed="each metric from one release, since releases revise the past",
-                        found=f"{key!r} from {first_few(sorted(mine | theirs))}",
-                        where="joining panels",
-                        todo="select the metrics you want from each, or ask for the mixture by "
-                        "name: panel.join(other, releases='mixed')",
-                    )
-        calendar = self.calendar.union(other.calendar)
-        ids = sorted(set(self.unit_ids) | set(other.unit_ids))
-        units = join_units(self._units, other._units, ids)
-        cells: dict[str, Cells] = {}
-        for key in dict.fromkeys((*self.metrics, *other.metrics)):
-            mine_cells = self._spread(key, ids, calendar) if key in self.metrics else None
-            their_cells = other._spread(key, ids, calendar) if key in other.metrics else None
-            if mine_cells is not None and their_cells is not None:
-                refuse_differing(self.metrics[key], other.metrics[key])
-                cells[key] = agree(key, mine_cells, their_cells, ids, calendar)
-            else:
-                side = self if mine_cells is not None else other
-                cells[key] = side._spread(key, ids, calendar)
-        sources = {
-            key: tuple(dict.fromkeys((*self.sources.get(key, ()), *other.sources.get(key, ()))))
-            for key in cells
-        }
-        return Panel(
-            units=units,
-            calendar=calendar,
-            metrics={key: (self if key in self.metrics else other).metrics[key] for key in cells},
-            cells=cells,
-            sources=sources,
-            log=self._log
-            if self._log.equals(other._log)
-            else pd.concat([self._log, other._log], ignore_index=True),
-            identity=self.identity,
-        )
+        return joined(self, other, releases=releases)
 
-    def _spread(self, key: str, ids: Sequence[str], calendar: Calendar) -> Cells:
+    def spread(self, key: str, ids: Sequence[str], calendar: Calendar) -> Cells:
         """Lay the cells of a metric out over other units and periods."""
         rows = np.array([self._row.get(code, -1) for code in ids], dtype=np.intp)
         place = {label: i for i, label in enumerate(self.periods)}

@@ -1,4 +1,4 @@
-"""Dots: the estimate without each unit in turn, and under starts that never were."""
+"""Dots: the estimate without each unit in turn, and under earlier starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from didkit.check.terms import main_term
 from didkit.plot.style import (
     FAINT,
     GREY,
@@ -59,7 +58,7 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     True
     """
     estimate = finding.estimate
-    table = finding.table[finding.table["term"] == main_term(estimate)]
+    table = finding.table[finding.table["term"] == estimate.main_term]
     data = table[table["estimate"].notna()].sort_values("estimate", kind="stable")
     data = data[["left_out", "name", "arm", "estimate", "shift"]].reset_index(drop=True)
     place = np.arange(len(data))
@@ -106,7 +105,7 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
 
 
 def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
-    """Draw the estimates under starts that never were, beside the actual one.
+    """Draw the estimates under earlier starts, beside the actual one.
 
     Parameters
     ----------
@@ -133,7 +132,7 @@ def placebo_start(finding: Finding, ax: Axes | None = None) -> Axes:
     """
     estimate = finding.estimate
     own = estimate.tidy()
-    own = own[own["term"] == main_term(estimate)]
+    own = own[own["term"] == estimate.main_term]
     numbers = ["estimate", "conf_low", "conf_high"]
     starts = sorted(set(estimate.design.starts.values()), key=estimate.design.periods.index)
     real = starts[0] if len(starts) == 1 else f"{starts[0]} on"

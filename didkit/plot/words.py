@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from didkit.panel import Metric
 from didkit.results import tables
+from didkit.results.tables import inside, signed
 
 __all__ = ["axis_label", "difference", "inside", "short", "signed", "subject"]
-
-
-def signed(value: float) -> str:
-    """Write a number with its sign, + included.
-
-    Examples
-    --------
-    >>> signed(1.75), signed(-3.94), signed(0.0)
-    ('+1.75', '−3.94', '0')
-    """
-    text = tables.number(value)
-    return f"+{text}" if value > 0 and text.strip("0.") else text
-
-
-def inside(label: str) -> str:
-    """Write a label as it stands inside a sentence: "Children in need" → "children in need"."""
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def short(name: str, most: int = 28) -> str:

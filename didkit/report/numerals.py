@@ -8,6 +8,7 @@ import numpy as np
 
 from didkit.panel import Metric
 from didkit.results import tables
+from didkit.results.tables import inside, signed
 
 __all__ = [
     "adjusted_p",
@@ -60,22 +61,7 @@ def said_signed(value: float) -> str:
     >>> said_signed(1.751), said_signed(-3.94), said_signed(-0.0)
     ('+1.8', '−3.9', '0')
     """
-    return _plus(value, said(value))
-
-
-def signed(value: float) -> str:
-    """Write a number for a table with its sign, + included.
-
-    Examples
-    --------
-    >>> signed(1.751), signed(-3.94), signed(0.0)
-    ('+1.75', '−3.94', '0')
-    """
-    return _plus(value, tables.number(value))
-
-
-def _plus(value: float, text: str) -> str:
-    return f"+{text}" if value > 0 and text.strip("0.") else text
+    return tables.with_sign(value, said(value))
 
 
 def interval(low: float, high: float) -> str:
@@ -243,17 +229,6 @@ def joined(items: list[str]) -> str:
     ('a', 'a, b and c')
     """
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
-
-
-def inside(label: str) -> str:
-    """Write a label as it stands inside a sentence.
-
-    Examples
-    --------
-    >>> inside("Children in need"), inside("GCSE grade")
-    ('children in need', 'GCSE grade')
-    """
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def equals(p: float) -> str:

@@ -10,7 +10,17 @@ import pandas as pd
 
 from didkit.markup import more, number, paragraph, shortened, table
 
-__all__ = ["head_to_html", "number", "p_value", "to_html", "to_latex", "to_markdown"]
+__all__ = [
+    "head_to_html",
+    "inside",
+    "number",
+    "p_value",
+    "signed",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+    "with_sign",
+]
 
 _LONGEST = 60
 _LATEX = {
@@ -25,6 +35,39 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+
+
+def signed(value: float) -> str:
+    """Write a number for readers with its sign, + included.
+
+    Examples
+    --------
+    >>> signed(1.751), signed(-3.94), signed(0.0)
+    ('+1.75', '−3.94', '0')
+    """
+    return with_sign(value, number(value))
+
+
+def with_sign(value: float, text: str) -> str:
+    """Put a + before the text of a number above zero, unless the text rounds it to zero.
+
+    Examples
+    --------
+    >>> with_sign(1.8, "1.8"), with_sign(0.0001, "0.0")
+    ('+1.8', '0.0')
+    """
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def inside(label: str) -> str:
+    """Write a label as it stands inside a sentence.
+
+    Examples
+    --------
+    >>> inside("Children in need"), inside("GCSE grade")
+    ('children in need', 'GCSE grade')
+    """
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def p_value(p: float) -> str:

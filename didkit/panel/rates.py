@@ -1,0 +1,89 @@
+"""Rates from counts and a population, with the bounds of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from didkit.errors import PanelError, first_few
+from didkit.panel.metric import Metric
+from didkit.panel.source import Source
+from didkit.panel.status import Cells, Status
+
+if TYPE_CHECKING:
+    from didkit.panel.panel import Panel
+
+__all__ = ["compute_rate"]
+
+
+def compute_rate(
+    panel: Panel,
+    metric: str | Metric,
+    *,
+    numerator: str | None,
+    denominator: str,
+    replace_published: bool,
+    vintages: Literal["same", "mixed"],
+) -> Panel:
+    """Compute a rate; see `Panel.compute_rate`."""
+    if vintages not in ("same", "mixed"):
+        raise PanelError(
+            needed="vintages='same' or vintages='mixed'",
+            found=repr(vintages),
+            where="Panel.compute_rate",
+            todo="choose one",
+        )
+    rate = Metric.named(metric) if isinstance(metric, str) else metric
+    if rate.name in panel.metrics and not replace_published:
+        raise PanelError(
+            needed=f"a panel without {rate.name!r}, or replace_published=True",
+            found=f"{rate.name!r}, {panel.metrics[rate.name].derivation}",
+            where="Panel.compute_rate",
+            todo="keep the published rate, or replace it by name",
+        )
+    top_name = numerator or rate.numerator
+    if top_name is None:
+        raise PanelError(
+            needed=f"the count that {rate.name!r} is made of",
+            found="none named",
+            where="Panel.compute_rate",
+            todo="say numerator=",
+        )
+    top, bottom = panel.cells(top_name), panel.cells(denominator)
+    known = dict.fromkeys(source.release for source in panel.sources[denominator])
+    if len(known) > 1 and vintages != "mixed":
+        raise PanelError(
+            needed="one vintage of the population",
+            found=f"{len(known)}: {first_few(known)}",
+            where=f"the sources of {denominator!r}",
+            todo="compute from a population of one release, or ask for the mixture by name: "
+            "vintages='mixed'",
+        )
+    zero = np.argwhere(bottom.value <= 0)
+    if len(zero):
+        at = [f"{panel.unit_ids[i]} in {panel.periods[t]}" for i, t in zero]
+        raise PanelError(
+            needed="a positive population",
+            found=f"zero or less: {first_few(at)}",
+            where=repr(denominator),
+            todo="mend the population, or leave these units out by name",
+        )
+    derivation = f"computed: {top_name} / {denominator} ({', '.join(known)}) × {rate.per:,}"
+    with np.errstate(invalid="ignore"):
+        value = top.value / bottom.value * rate.per
+        low = top.lower / bottom.upper * rate.per
+        high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * rate.per
+    unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
+    lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
+    status = np.where(unknown, lost, top.status).astype(np.int8)
+    cells = Cells(value, status, low, high)
+    note = Source("computed", note=derivation)
+    return panel.replaced(
+        metrics={**panel.metrics, rate.name: rate.computed(derivation, denominator)},
+        cells={**{name: panel.cells(name) for name in panel.metrics}, rate.name: cells},
+        sources={
+            **panel.sources,
+            rate.name: (*panel.sources[top_name], *panel.sources[denominator], note),
+        },
+    )
