@@ -99,12 +99,13 @@ def _split(text: str) -> list[list[str]] | None:
         lines.pop()
     if lines and max(map(len, lines)) > csv.field_size_limit():
         return None
-    if text.count('"') and any(line.count('"') % 2 for line in lines if '"' in line):
+    quoted = [i for i, line in enumerate(lines) if '"' in line] if '"' in text else []
+    if any(lines[i].count('"') % 2 for i in quoted):
         return None
-    return [
-        line.split(",") if '"' not in line else next(csv.reader((line,), strict=True))
-        for line in lines
-    ]
+    rows = [line.split(",") for line in lines]
+    for i, row in zip(quoted, csv.reader([lines[i] for i in quoted], strict=True), strict=True):
+        rows[i] = row
+    return rows
 
 
 def _stripped(values: Sequence[str]) -> Sequence[str]:

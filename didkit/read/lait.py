@@ -68,6 +68,8 @@ def read_lait(data: bytes, name: str) -> Part:
         strict=True,
     ):
         units.setdefault(code, (int(years.max()), str(called).strip(), str(region).strip()))
+    ids = list(units)
+    place = {code: i for i, code in enumerate(ids)}
     pieces: list[tuple[str, Piece]] = []
     statuses: Counter[str] = Counter()
     text, short = measures["Values"][used], names[used]
@@ -78,7 +80,8 @@ def read_lait(data: bytes, name: str) -> Part:
         at, when = codes[used][mine], years[mine]
         cells = _cells(text[mine], column, at, when, f"{name}, measure {column.name!r}")
         statuses.update(Status(one).label for one in cells.status[:, 0].tolist())
-        pieces.append((column.metric, Piece(at, when, cells)))
+        at_unit = np.array([place[code] for code in at], dtype=np.int64)
+        pieces.append((column.metric, Piece(at_unit, when, cells)))
     if not pieces:
         raise ReadError(
             needed="a measure that didkit reads: " + ", ".join(known),
@@ -95,7 +98,7 @@ def read_lait(data: bytes, name: str) -> Part:
         *((called, f"cells {status}", n) for status, n in statuses.items()),
     ]
     note = RELEASES[LAIT].symbols["-"].meaning
-    return Part(Source(LAIT, LAIT, name, digest(data), f"'-': {note}"), units, pieces, log)
+    return Part(Source(LAIT, LAIT, name, digest(data), f"'-': {note}"), ids, units, pieces, log)
 
 
 def _frame(data: bytes, name: str) -> tuple[int, dict[str, Any]]:

@@ -72,20 +72,21 @@ def parse(
     if metric.non_negative:
         lower = np.maximum(lower, 0.0)
     unknown: list[int] = []
-    for i in odd:
-        symbol = release.symbols.get(text[i])
+    for written in dict.fromkeys(text[odd].tolist()):
+        here = [i for i in odd if text[i] == written]
+        symbol = release.symbols.get(written)
         if symbol is None or (symbol.rounds_to_zero and column.decimals is None):
-            unknown.append(i)
+            unknown += here
             continue
-        status[i] = symbol.status
+        status[here] = symbol.status
         if symbol.rounds_to_zero:
-            value[i], lower[i], upper[i] = 0.0, 0.0, half
+            value[here], lower[here], upper[here] = 0.0, 0.0, half
         elif symbol.status == Status.SUPPRESSED:
-            lower[i], upper[i] = _hidden(metric, release)
+            lower[here], upper[here] = _hidden(metric, release)
     if metric.kind == "percent":
         upper = np.where(value <= 100, np.minimum(upper, 100.0), upper)
     if unknown:
-        _refuse(text, unknown, column, release, at, where)
+        _refuse(text, sorted(unknown), column, release, at, where)
     return Cells(value[:, None], status[:, None], lower[:, None], upper[:, None])
 
 
@@ -107,18 +108,25 @@ def _numbers(
     odd = [i for i, one in enumerate(every) if one in symbols]
     for i in odd:
         every[i] = "0"
-    one, column_of = _pattern(column.decimals or 0, release.thousands, signed)
-    # All at once first: a column of published numbers is one.
-    if not column_of.fullmatch("\n".join([*every, ""])):
-        wrong = [i for i, part in enumerate(every) if not one.fullmatch(part)]
-        for i in wrong:
-            every[i] = "0"
-        odd = sorted(odd + wrong)
+    if not _plain(every, column):
+        one, column_of = _pattern(column.decimals or 0, release.thousands, signed)
+        if not column_of.fullmatch("\n".join([*every, ""])):
+            wrong = [i for i, part in enumerate(every) if not one.fullmatch(part)]
+            for i in wrong:
+                every[i] = "0"
+            odd = sorted(odd + wrong)
     if release.thousands:
         every = [part.replace(",", "") for part in every]
     value = np.array(list(map(float, every)), dtype=np.float64)
     value[odd] = np.nan
     return value, odd
+
+
+def _plain(every: list[str], column: Column) -> bool:
+    """Whether all are a few ASCII digits: the quick case."""
+    joined = "".join(every)
+    digits = joined.isascii() and joined.isdigit()
+    return digits and column.decimals is None and "" not in every and max(map(len, every)) <= 12
 
 
 def _hidden(metric: Metric, release: Release) -> tuple[float, float]:

@@ -21,9 +21,12 @@ Ints = NDArray[np.int64]
 
 
 class Piece(NamedTuple):
-    """Cells of one metric from one file: a row of each array is a unit and a reporting year."""
+    """Cells of one metric from one file: a row of each array is a unit and a reporting year.
 
-    units: NDArray[np.object_]
+    Units are positions in the part's ids.
+    """
+
+    units: Ints
     years: Ints
     cells: Cells
 
@@ -36,7 +39,9 @@ class Part:
     ----------
     source : Source
         Release, table, file.
-    units : mapping of str to (int, str, str)
+    ids : list of str
+        Codes of its authorities.
+    about : mapping of str to (int, str, str)
         For each code the year of its newest row, and name and region in it.
     pieces : list of (str, Piece)
         Metrics and their cells.
@@ -45,7 +50,8 @@ class Part:
     """
 
     source: Source
-    units: dict[str, tuple[int, str, str]]
+    ids: list[str]
+    about: dict[str, tuple[int, str, str]]
     pieces: list[tuple[str, Piece]]
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
@@ -60,7 +66,7 @@ def assemble(parts: Sequence[Part], log: Sequence[tuple[str, str, int]]) -> Pane
     """
     about: dict[str, tuple[int, str, str]] = {}
     for part in parts:
-        for code, mine in part.units.items():
+        for code, mine in part.about.items():
             old = about.get(code)
             # The first file's name and region, where two are of the same year.
             if old is None or mine[0] > old[0]:
@@ -77,13 +83,10 @@ def assemble(parts: Sequence[Part], log: Sequence[tuple[str, str, int]]) -> Pane
 
     cells: dict[str, Cells] = {}
     sources: dict[str, tuple[Source, ...]] = {}
-    rows: dict[int, NDArray[np.intp]] = {}  # pieces of one table share their units
     for part in parts:
+        rows = np.array([row[code] for code in part.ids], dtype=np.intp)
         for metric, piece in part.pieces:
-            key = id(piece.units)
-            if key not in rows:
-                rows[key] = np.array([row[code] for code in piece.units.tolist()], dtype=np.intp)
-            i, t = rows[key], piece.years - first
+            i, t = rows[piece.units], piece.years - first
             if metric in cells:
                 _refuse_differing(metric, cells[metric], piece, i, t, codes, calendar)
             made = cells.setdefault(metric, Cells.empty(*shape))

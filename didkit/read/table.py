@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,15 @@ from didkit.read.grid import Grid, Texts
 from didkit.read.parse import parse
 from didkit.read.parts import Ints, Part, Piece
 from didkit.read.recognise import Choice
-from didkit.read.rules import Filter, Found, Release, Table
+from didkit.read.rules import Found, Release, Table
 
 __all__ = ["read_table"]
 
 Bools = NDArray[np.bool_]
+Rows = NDArray[np.intp]  # positions in the file
 _USED = "rows used: local authority"
+_LEVELS = ("local authority", "regional", "national")
+_OWN, _REGION, _NATION = range(3)
 
 
 def read_table(grid: Grid, columns: dict[str, Texts], choice: Choice, sha256: str) -> Part:
@@ -38,8 +41,7 @@ def read_table(grid: Grid, columns: dict[str, Texts], choice: Choice, sha256: st
     note = "" if grid.encoding == "utf-8-sig" else f"decoded as {grid.encoding}"
     source = Source(release.name, table.name, file, sha256, note)
     level = _levels(columns, table, file)
-    kind = _kinds(columns, table, file)
-    own = level == "local authority"
+    own = level == _OWN
     if not own.any():
         raise ReadError(
             needed="rows of local authorities",
@@ -47,19 +49,25 @@ def read_table(grid: Grid, columns: dict[str, Texts], choice: Choice, sha256: st
             where=f"{file}, column {table.geography.level}",
             todo="download the table with the local-authority level",
         )
-    rows = _Rows(columns, choice, level, kind, own, file)
+    rows = _Rows(columns, choice, level, _kinds(columns, table, file), file)
     pieces = rows.share([piece for one in choice.fit.found for piece in rows.read(one)])
     log = [("rows read", len(own)), (_USED, int(own.sum()))]
-    log += [(f"rows not used: {one}", n) for one, n in Counter(level[~own].tolist()).items()]
-    blank = int((columns[table.geography.level] == "").sum())
-    if blank:
-        log.append(("the level is blank in the file; it is known from the code", blank))
+    log += [
+        (f"rows not used: {one}", int((level == i).sum()))
+        for i, one in enumerate(_LEVELS)
+        if i != _OWN and (level == i).any()
+    ]
+    if table.unlabelled:
+        blank = int((columns[table.geography.level] == "").sum())
+        if blank:
+            log.append(("the level is blank in the file; it is known from the code", blank))
     log += rows.said(grid, pieces)
     called = f"{release.name} {table.name} ({file})"
-    return Part(source, rows.units(), pieces, [(called, what, n) for what, n in log])
+    return Part(source, rows.ids, rows.about(), pieces, [(called, what, n) for what, n in log])
 
 
-def _levels(columns: dict[str, Texts], table: Table, file: str) -> Texts:
+def _levels(columns: dict[str, Texts], table: Table, file: str) -> Ints:
+    """Return the level of each row, as a position in ``_LEVELS``."""
     places = table.geography
     text = columns[places.level]
     if table.unlabelled and "" in text:
@@ -68,36 +76,36 @@ def _levels(columns: dict[str, Texts], table: Table, file: str) -> Texts:
         for i in np.flatnonzero(text == ""):
             level = table.unlabelled.get(columns[places.code][i])
             text[i] = given.get(level, "") if level else ""
-    _refuse_unknown(text, places.levels, "geographic level", f"{file}, column {places.level}")
-    return np.array([places.levels[one] for one in text.tolist()], dtype=object)
+    known = {written: _LEVELS.index(level) for written, level in places.levels.items()}
+    return _coded(text, known, "geographic level", f"{file}, column {places.level}")
 
 
-def _kinds(columns: dict[str, Texts], table: Table, file: str) -> Texts | None:
-    """Tell kinds of rows apart; None where the table has only one."""
-    made: Texts | None = None
+def _kinds(columns: dict[str, Texts], table: Table, file: str) -> tuple[Ints, list[str]] | None:
+    """Tell kinds of rows apart, as positions in a list; None where the table has only one."""
+    made: tuple[Ints, list[str]] | None = None
     for rule in table.filters:
-        name = _spelt(rule, columns)
-        _refuse_unknown(columns[name], rule.kinds, "category", f"{file}, column {name}")
-        if any(rule.kinds.values()):
-            made = np.array([rule.kinds[one] for one in columns[name]], dtype=object)
+        name = next(one for one in rule.spellings if one in columns)
+        kinds = list(dict.fromkeys(rule.kinds.values()))
+        known = {written: kinds.index(kind) for written, kind in rule.kinds.items()}
+        codes = _coded(columns[name], known, "category", f"{file}, column {name}")
+        if len(kinds) > 1:
+            made = (codes, kinds)
     return made
 
 
-def _spelt(rule: Filter, columns: dict[str, Texts]) -> str:
-    return next(one for one in rule.spellings if one in columns)
-
-
-def _refuse_unknown(values: Texts, known: Iterable[str], what: str, where: str) -> None:
-    """Refuse a level or category that the rules do not have: nobody knows what it would be."""
-    other = set(values) - set(known)
-    if other:
-        n = sum(one in other for one in values)
+def _coded(values: Texts, known: Mapping[str, int], what: str, where: str) -> Ints:
+    """Return a number for each text, and refuse one that is not known: who knows what it is."""
+    codes = np.array([known.get(one, -1) for one in values.tolist()], dtype=np.int64)
+    other = codes < 0
+    if other.any():
         raise ReadError(
             needed=f"a {what} that the release has: {first_few(map(repr, known), 8)}",
-            found=f"{n} rows with another: {first_few(map(repr, sorted(other)))}",
+            found=f"{int(other.sum())} rows with another: "
+            f"{first_few(map(repr, sorted(set(values[other]))))}",
             where=where,
             todo="read the file as published, or take these rows out yourself",
         )
+    return codes
 
 
 class _Rows:
@@ -107,100 +115,108 @@ class _Rows:
         self,
         columns: dict[str, Texts],
         choice: Choice,
-        level: Texts,
-        kind: Texts | None,
-        own: Bools,
+        level: Ints,
+        kind: tuple[Ints, list[str]] | None,
         file: str,
     ) -> None:
         self.columns, self.choice, self.file = columns, choice, file
-        self.level, self.kind, self.own = level, kind, own
+        self.level = level
+        self.kind, self.kinds = kind if kind is not None else (np.zeros_like(level), [""])
         self.release: Release = choice.fit.release
         self.table: Table = choice.fit.table
         places = self.table.geography
-        self.codes = columns[places.code][own]
-        ids = list(dict.fromkeys(self.codes))
+        self.own = np.flatnonzero(level == _OWN)
+        codes = columns[places.code][self.own].tolist()
+        self.ids = list(dict.fromkeys(codes))
         unit_ids(
-            self.codes if "" in ids else ids,
+            codes if "" in self.ids else self.ids,
             identity="la_code",
             where=f"{file}, column {places.code}",
         )
-        self.years: Ints | None = None if choice.years is None else choice.years[own]
-        self.read_from: dict[tuple[str, int | None], tuple[Bools, Texts, Ints]] = {}
-        self.above: dict[tuple[str, int | None], list[tuple[NDArray[np.intp], Ints]]] = {}
-        self.totals: Counter[str] = Counter()
+        place = {code: i for i, code in enumerate(self.ids)}
+        # Number of the authority of each row; of no use in rows of regions and of England.
+        self.unit = np.zeros(len(level), dtype=np.int64)
+        self.unit[self.own] = [place[code] for code in codes]
+        year = choice.years if choice.years is not None else np.zeros_like(level)
+        self.year: Ints = year
         self._refuse_duplicates()
+        self.regions: Ints | None = None
+        self.mine: dict[tuple[str, int | None], tuple[Rows, Ints, Ints]] = {}
+        self.above: dict[tuple[str, int | None], list[tuple[Rows, Ints]]] = {}
+        self.totals: Counter[str] = Counter()
 
     def _refuse_duplicates(self) -> None:
-        parts = [self.codes.tolist()]
-        if self.years is not None:
-            parts.append(self.years.tolist())
-        if self.kind is not None:
-            parts.append(self.kind[self.own].tolist())
-        keys = Counter(zip(*parts, strict=True))
-        twice = {key: n for key, n in keys.items() if n > 1}
-        if twice:
-            cells = [" in ".join(str(one) for one in key[:2]) for key in twice]
-            raise ReadError(
-                needed="one row for each authority and period",
-                found=f"{sum(twice.values())} rows for {first_few(cells)} that stand more than "
-                "once",
-                where=self.file,
-                todo="read the file as published: extracts may have been put together twice",
-            )
+        unit, year, kind = (one[self.own] for one in (self.unit, self.year, self.kind))
+        keys = (unit * 10_000 + year) * len(self.kinds) + kind
+        if len(np.unique(keys)) == len(keys):
+            return
+        counted = Counter(zip(unit.tolist(), year.tolist(), kind.tolist(), strict=True))
+        twice = {key: n for key, n in counted.items() if n > 1}
+        cells = [self.ids[key[0]] + (f" in {key[1]}" if key[1] else "") for key in twice]
+        raise ReadError(
+            needed="one row for each authority and period",
+            found=f"{sum(twice.values())} rows for {first_few(cells)} that stand more than once",
+            where=self.file,
+            todo="read the file as published: extracts may have been put together twice",
+        )
 
-    def units(self) -> dict[str, tuple[int, str, str]]:
-        """Name and region of each unit, from its newest row."""
+    def about(self) -> dict[str, tuple[int, str, str]]:
+        """Name and region of each authority, from the first of its newest rows."""
         places = self.table.geography
-        names = self.columns[places.name][self.own]
-        regions = [""] * len(names)
-        if places.region is not None:
-            regions = self.columns[places.region][self.own].tolist()
-        years = [self.release.vintage] * len(names) if self.years is None else self.years.tolist()
-        made: dict[str, tuple[int, str, str]] = {}
-        for code, year, name, region in zip(
-            self.codes.tolist(), years, names.tolist(), regions, strict=True
-        ):
-            if code not in made or year > made[code][0]:
-                made[code] = (year, name, region)
-        return made
+        year = self.year[self.own]
+        # A stable sort, the oldest first and each year's rows backwards: the last one stays.
+        order = self.own[::-1][np.argsort(year[::-1], kind="stable")]
+        newest = dict(zip(self.unit[order].tolist(), order.tolist(), strict=True))
+        names = self.columns[places.name]
+        regions = None if places.region is None else self.columns[places.region]
+        own = self.release.vintage if self.choice.years is None else 0
+        return {
+            self.ids[unit]: (
+                own or int(self.year[i]),
+                str(names[i]),
+                "" if regions is None else str(regions[i]),
+            )
+            for unit, i in newest.items()
+        }
 
-    def read(self, found: Found) -> Iterable[tuple[str, Piece]]:
+    def read(self, found: Found) -> Iterator[tuple[str, Piece]]:
         """Read one column, and once more the year that serves another."""
         column = found.column
-        mine, codes, years = self._mine(found)
-        if not len(codes):
+        rows, units, years = self._mine(found)
+        if not len(rows):
             return
         cells = parse(
-            self.columns[found.name][mine],
+            self.columns[found.name][rows],
             column,
             self.release,
-            at=_place(codes, years),
+            at=lambda i: f"{self.ids[units[i]]} in {years[i]}",
             where=f"{self.file}, column {found.name}",
         )
         if METRICS[column.metric].kind == "count":
-            cells = self._bounded(cells, found, mine, years)
-        yield column.metric, Piece(codes, years, cells)
+            cells = self._bounded(cells, found)
+        yield column.metric, Piece(units, years, cells)
         for start, end in self._carried():
             again = years == start
             picked = Cells(
                 cells.value[again], cells.status[again], cells.lower[again], cells.upper[again]
             )
-            yield column.metric, Piece(codes[again], np.full(int(again.sum()), end), picked)
+            yield column.metric, Piece(units[again], np.full(int(again.sum()), end), picked)
 
-    def _mine(self, found: Found) -> tuple[Bools, Texts, Ints]:
+    def _mine(self, found: Found) -> tuple[Rows, Ints, Ints]:
         """Rows of authorities from which a column is read; worked out once for each kind."""
         key = (found.column.kind, found.year)
-        if key not in self.read_from:
-            mine = self.own if self.kind is None else self.own & (self.kind == found.column.kind)
-            self.read_from[key] = (mine, *self._at(mine, found))
-        return self.read_from[key]
+        if key not in self.mine:
+            rows = self.own
+            if len(self.kinds) > 1:
+                rows = rows[self.kind[rows] == self.kinds.index(found.column.kind)]
+            self.mine[key] = (rows, self.unit[rows], self._years(rows, found))
+        return self.mine[key]
 
-    def _at(self, rows: Bools, found: Found) -> tuple[Texts, Ints]:
-        codes = self.columns[self.table.geography.code][rows]
+    def _years(self, rows: Rows, found: Found) -> Ints:
         if self.choice.years is not None:
-            return codes, self.choice.years[rows]
+            return self.year[rows]
         year = self.release.vintage if found.year is None else found.year
-        return codes, np.full(len(codes), year, dtype=np.int64)
+        return np.full(len(rows), year, dtype=np.int64)
 
     def _carried(self) -> list[tuple[int, int]]:
         """Reporting years whose numbers serve another reporting year too."""
@@ -209,7 +225,7 @@ class _Rows:
 
     # -- hidden counts -----------------------------------------------------------------------
 
-    def _bounded(self, cells: Cells, found: Found, mine: Bools, years: Ints) -> Cells:
+    def _bounded(self, cells: Cells, found: Found) -> Cells:
         """Narrow the bounds of hidden counts by the totals that the file holds."""
         status = cells.status[:, 0]
         hidden = status == Status.SUPPRESSED
@@ -218,7 +234,7 @@ class _Rows:
         value = cells.value[:, 0]
         unknown = ~hidden & ~np.isfinite(value) & (status != Status.NOT_APPLICABLE)
         value = np.where(status == Status.NOT_APPLICABLE, 0.0, value)
-        parents = self._totals(found, mine, years)
+        parents = self._totals(found)
         if not parents:
             return cells
         made = tighten(
@@ -243,36 +259,39 @@ class _Rows:
             self.totals["totals that bound hidden counts"] += int((~wrong[there]).sum())
             self.totals["totals that contradict their parts: not used"] += int(wrong[there].sum())
 
-    def _totals(self, found: Found, mine: Bools, years: Ints) -> list[Parent]:
+    def _totals(self, found: Found) -> list[Parent]:
         """Totals of regions and of England in each period, rounded as the release says."""
         key = (found.column.kind, found.year)
         if key not in self.above:
-            self.above[key] = list(self._above(found, mine, years))
+            self.above[key] = list(self._above(found))
         half, text = self.release.totals_rounded_to / 2, self.columns[found.name]
         return [
             Parent(group, [_number(one, self.release) for one in text[rows].tolist()], half)
             for rows, group in self.above[key]
         ]
 
-    def _above(
-        self, found: Found, mine: Bools, years: Ints
-    ) -> Iterator[tuple[NDArray[np.intp], Ints]]:
+    def _above(self, found: Found) -> Iterator[tuple[Rows, Ints]]:
         """Yield rows of regions, then of England, and which of them each authority belongs to."""
-        code = self.table.geography.region_code
-        for level, by in (("regional", code), ("national", None)):
-            rows = self.level == level
-            if self.kind is not None:
-                rows &= self.kind == found.column.kind
-            if not rows.any() or (level == "regional" and by is None):
+        mine, _, years = self._mine(found)
+        by = self.table.geography.region_code
+        if by is not None and self.regions is None:
+            place: dict[str, int] = {}
+            text = self.columns[by].tolist()
+            self.regions = np.array([place.setdefault(one, len(place)) for one in text])
+        for level in (_REGION, _NATION):
+            rows = np.flatnonzero(self.level == level)
+            if len(self.kinds) > 1:
+                rows = rows[self.kind[rows] == self.kinds.index(found.column.kind)]
+            if not len(rows) or (level == _REGION and self.regions is None):
                 continue
-            _, at = self._at(rows, found)
-            region = self.columns[by][rows].tolist() if by else [""] * int(rows.sum())
-            place = {key: i for i, key in enumerate(zip(region, at.tolist(), strict=True))}
-            if len(place) != int(rows.sum()):
+            keys, own = self._years(rows, found), years
+            if level == _REGION and self.regions is not None:
+                keys, own = keys + 10_000 * self.regions[rows], own + 10_000 * self.regions[mine]
+            order = np.argsort(keys, kind="stable")
+            if (np.diff(keys[order]) == 0).any():
                 continue  # a total that stands twice is no total
-            units = self.columns[by][mine].tolist() if by else [""] * len(years)
-            group = [place.get(key, -1) for key in zip(units, years.tolist(), strict=True)]
-            yield np.flatnonzero(rows), np.array(group, dtype=np.int64)
+            at = np.minimum(np.searchsorted(keys[order], own), len(keys) - 1)
+            yield rows[order], np.where(keys[order][at] == own, at, -1)
 
     def share(self, pieces: list[tuple[str, Piece]]) -> list[tuple[str, Piece]]:
         """Narrow parts of a row's total by it and by the parts that are published."""
@@ -331,15 +350,14 @@ class _Rows:
             if column.vintages[0] <= release.vintage <= column.vintages[1]
             and column.metric not in there
         ]
-        if self.years is not None:
-            kinds = 1 if self.kind is None else len(set(self.kind))
-            every = len(set(self.codes)) * len(set(self.years.tolist())) * kinds
-            log.append(("no row: authority and period", every - len(self.codes)))
+        if self.choice.years is not None:
+            n = len(self.ids) * len(np.unique(self.year[self.own])) * len(self.kinds)
+            log.append(("no row: authority and period", n - len(self.own)))
         log += [
             (
                 f"the year in the column's name is not that of its numbers: {one.name}, read as "
                 f"{one.year}",
-                len(self.codes),
+                len(self.ids),
             )
             for one in self.choice.fit.found
             if one.stale
@@ -347,7 +365,7 @@ class _Rows:
         log += [
             (
                 f"values of {start} also used for {end}, as the release does",
-                int(np.sum(self.years == start)),
+                int(np.sum(self.year[self.own] == start)),
             )
             for start, end in self._carried()
         ]
@@ -367,7 +385,3 @@ def _number(text: str, release: Release) -> float:
     """Return a published total; NaN for a symbol."""
     clean = text.replace(",", "") if release.thousands else text
     return float(clean) if clean.isdigit() and clean.isascii() and len(clean) <= 12 else np.nan
-
-
-def _place(codes: Texts, years: Ints) -> Callable[[int], str]:
-    return lambda i: f"{codes[i]} in {years[i]}"
