@@ -5,7 +5,7 @@ there before.
 
     panel → design → estimate → infer → check → evaluate
 
-* Data: `Panel`, `Metric`, `read_dfe`, `read_neighbours`, `datasets`.
+* Data: `Panel`, `Metric`, `read_dfe`, `read_ees_csv`, `read_neighbours`, `datasets`.
 * Design: `Design`, `Rollout`, `Pool`, `Neighbours`, `MatchedSets`.
 * Estimators: `Gap`, `DiD`, `EventStudy`.
 * Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
@@ -37,7 +37,7 @@ from didkit.errors import (
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.inference import ClusterRobust, Jackknife, Permutation
 from didkit.panel import METRICS, Metric, Panel, Status
-from didkit.read import read_dfe, read_neighbours
+from didkit.read import read_dfe, read_ees_csv, read_neighbours
 from didkit.results import Estimate, Finding, hooks
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ __all__ = [
     "datasets",
     "evaluate",
     "read_dfe",
+    "read_ees_csv",
     "read_neighbours",
 ]
 

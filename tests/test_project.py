@@ -74,7 +74,8 @@ def test_distribution_python_and_command(project: dict[str, Any]) -> None:
     assert about["name"] == DISTRIBUTION
     assert about["requires-python"] == ">=3.11"
     assert about["scripts"] == {"didkit": "didkit.cli:main"}
-    assert {"test", "notebooks", "docs", "excel", "dev"} <= set(about["optional-dependencies"])
+    extras = {"test", "notebooks", "docs", "ees", "excel", "frames", "parquet", "dev"}
+    assert extras <= set(about["optional-dependencies"])
 
 
 def test_core_dependencies_have_lower_bounds(project: dict[str, Any]) -> None:
@@ -84,6 +85,7 @@ def test_core_dependencies_have_lower_bounds(project: dict[str, Any]) -> None:
         "jinja2",
         "linearmodels",
         "matplotlib",
+        "narwhals",
         "numpy",
         "pandas",
         "pillow",

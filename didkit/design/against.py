@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from didkit.panel import unit_id
 
 if TYPE_CHECKING:
     from didkit.design.neighbours import Neighbours
+    from didkit.panel import Panel
 
 __all__ = ["Against", "Aggregate", "Comparison", "MatchedSets", "PerPilot", "Pool", "Union"]
 
@@ -41,6 +42,10 @@ class Against:
     ) -> Comparison:
         """Name the comparators of `pilots` among `units`, none of them in `barred`."""
         raise TypeError("Against is resolved by its subclasses: Pool, Union, PerPilot, MatchedSets")
+
+    def among(self, panel: Panel) -> Against:
+        """Return the same comparison by the panel's units; one that names no unit as it is."""
+        return self
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""
@@ -73,6 +78,13 @@ class Pool(Against):
         wanted = units if self.units is None else self.units
         return _one_pool(wanted, pilots, units, barred, self.include_pilots)
 
+    def among(self, panel: Panel) -> Pool:
+        """Return the same pool by the panel's units."""
+        if self.units is None:
+            return self
+        units = tuple(dict.fromkeys(panel.canonical(unit) for unit in self.units))
+        return self if units == self.units else replace(self, units=units)
+
     def describe(self) -> str:
         """Say in words who is compared with whom."""
         who = "every other authority" if self.units is None else f"{len(self.units)} named units"
@@ -93,6 +105,11 @@ class Union(Against):
         _refuse_without_list(self.neighbours, pilots)
         wanted = sorted({other for pilot in pilots for other in self.neighbours.of(pilot)})
         return _one_pool(wanted, pilots, units, barred, self.include_pilots)
+
+    def among(self, panel: Panel) -> Union:
+        """Return the same comparison, the lists by the panel's units."""
+        lists = self.neighbours.among(panel)
+        return self if lists is self.neighbours else replace(self, neighbours=lists)
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""
@@ -131,6 +148,11 @@ class PerPilot(Against):
             _refuse_empty(pilot, kept, len(listed))
             sets[pilot] = {other: 1 / len(kept) for other in kept}
         return _from_sets(sets, self.aggregate, absent)
+
+    def among(self, panel: Panel) -> PerPilot:
+        """Return the same comparison, the lists by the panel's units."""
+        lists = self.neighbours.among(panel)
+        return self if lists is self.neighbours else replace(self, neighbours=lists)
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""
@@ -251,6 +273,34 @@ class MatchedSets(Against):
             )
         sets = {pilot: dict(self.weights[pilot]) for pilot in pilots}
         return _from_sets(sets, self.aggregate, set())
+
+    def among(self, panel: Panel) -> MatchedSets:
+        """Return the same sets by the panel's units; weights of parts of one unit add.
+
+        Raises
+        ------
+        DesignError
+            If two parts of one unit have different sets, or one stands in the other's.
+        """
+        if not panel.parts:
+            return self
+        made: dict[str, dict[str, float]] = {}
+        for pilot, members in self.weights.items():
+            weights: dict[str, float] = {}
+            for other, weight in members.items():
+                unit = panel.canonical(other)
+                weights[unit] = weights.get(unit, 0.0) + weight
+            if self.aggregate == "median" and len(weights) < len(members):  # each unit once
+                weights = dict.fromkeys(weights, 1 / len(weights))
+            whole = panel.canonical(pilot)
+            if made.setdefault(whole, weights) != weights:
+                raise DesignError(
+                    needed="one set for each unit of the panel",
+                    found=f"different sets for the parts of {whole!r}, {pilot!r} among them",
+                    where="MatchedSets",
+                    todo=f"give {whole!r} one set",
+                )
+        return MatchedSets(made, aggregate=self.aggregate, include_pilots=self.include_pilots)
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""

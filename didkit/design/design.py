@@ -11,6 +11,7 @@ import pandas as pd
 
 from didkit.design.against import Against, MatchedSets
 from didkit.design.log import cell_log, gaps_in_words
+from didkit.design.parts import rollout_by_unit
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
 from didkit.design.shown import to_html
@@ -24,7 +25,7 @@ from didkit.design.spec import (
     window,
 )
 from didkit.errors import DesignError, first_few, is_whole
-from didkit.panel import Metric, Panel, Period, Status, nearest, unit_id
+from didkit.panel import Metric, Panel, Period, Status, nearest
 
 __all__ = ["Design", "Selection"]
 
@@ -45,7 +46,8 @@ class Design:
     panel : Panel
         The data.
     rollout : Rollout
-        The pilots and their starts.
+        The pilots and their starts. Here and below a code that is part of a merged unit of the
+        panel (`Panel.harmonise`) stands for the whole unit.
     against : Against
         ``Pool()``, ``neighbours.union()``, ``neighbours.per_pilot(aggregate=…)`` or
         ``MatchedSets``. Pilots are never comparators unless asked.
@@ -112,15 +114,17 @@ class Design:
                 where="Design(selection=)",
                 todo="choose one; 'unknown' if nobody can say",
             )
+        rollout, renamed = rollout_by_unit(panel, rollout)
         spec = Spec(
             panel=panel,
             rollout=rollout,
-            against=against,
+            against=against.among(panel),
             selection=selection,
             periods=window(panel, periods),
             exclude=excluded(panel, rollout, exclude),
             strata=labels_of(panel, strata, "strata"),
             clusters=labels_of(panel, clusters, "clusters"),
+            renamed=renamed,
         )
         self._make(spec)
 
@@ -166,12 +170,12 @@ class Design:
 
     @property
     def rollout(self) -> Rollout:
-        """The pilots and their starts, as given."""
+        """The pilots and their starts, by the panel's units."""
         return self._spec.rollout
 
     @property
     def against(self) -> Against:
-        """Who the pilots are compared with, as given."""
+        """Who the pilots are compared with, by the panel's units."""
         return self._spec.against
 
     @property
@@ -209,6 +213,11 @@ class Design:
         """What a reader of any estimate from this design must know."""
         spec, comparison = self._spec, self._comparison
         notes = []
+        if spec.renamed:
+            notes.append(
+                f"pilots that are parts of a merged unit: {first_few(spec.renamed, 8)}; the whole "
+                "unit counts as a pilot"
+            )
         if comparison.absent:
             notes.append(
                 f"{first_few(comparison.absent)} named as comparators have no row in the panel"
@@ -456,7 +465,7 @@ class Design:
         DesignError
             If the unit is not in the design, or nothing is left to compare.
         """
-        code = unit_id(unit)
+        code = self.panel.canonical(unit)
         comparison = self._comparison
         if code not in self._starts and code not in comparison.comparators:
             raise DesignError(
@@ -515,7 +524,7 @@ class Design:
         DesignError
             If the unit is not a pilot, or is the only one.
         """
-        code = unit_id(unit)
+        code = self.panel.canonical(unit)
         if code not in self._starts or len(self._starts) == 1:
             raise DesignError(
                 needed="one of several pilots",
@@ -553,7 +562,9 @@ class Design:
                 where="Design.reassign",
                 todo="write design.reassign(Rollout({…}))",
             )
-        out = [u for u in rollout.pilots if u in self._spec.exclude or u in self._spec.barred]
+        rollout, renamed = rollout_by_unit(self.panel, rollout)
+        spec = replace(self._spec, rollout=rollout, renamed=renamed)
+        out = [u for u in rollout.pilots if u in spec.exclude or u in spec.barred]
         if out:
             raise DesignError(
                 needed="pilots that were not left out of the design",
@@ -562,16 +573,10 @@ class Design:
                 todo="choose other units",
             )
         if self._comparison.sets is not None:
-            return Design._from(replace(self._spec, rollout=rollout, fixed=None))
+            return Design._from(replace(spec, fixed=None))
         everyone = set(self.pilots) | set(self.comparators)
         comparators = tuple(sorted(everyone - set(rollout.pilots)))
-        return Design._from(
-            replace(
-                self._spec,
-                rollout=rollout,
-                fixed=replace(self._comparison, comparators=comparators),
-            )
-        )
+        return Design._from(replace(spec, fixed=replace(self._comparison, comparators=comparators)))
 
     def shift(self, periods: int) -> Design:
         """Return the design with one earlier start for all pilots, on untreated periods only.

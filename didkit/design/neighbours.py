@@ -8,7 +8,9 @@ from typing import Literal
 import pandas as pd
 
 from didkit.design.against import Aggregate, PerPilot, Union
+from didkit.design.parts import neighbours_by_unit
 from didkit.errors import DesignError, first_few
+from didkit.panel import Panel
 
 __all__ = ["Neighbours"]
 
@@ -82,6 +84,20 @@ class Neighbours:
     def of(self, unit: str) -> tuple[str, ...]:
         """Return the neighbours of one unit, the nearest first; empty where it has no list."""
         return tuple(self.table.loc[self.table["unit"] == unit, "neighbour"])
+
+    def among(self, panel: Panel) -> Neighbours:
+        """Return the lists by the panel's units, where old or new codes are parts of merged ones.
+
+        A merged unit has the lists of all its parts together, in order of rank (where two have
+        one rank, that of the smaller code first); it is never its own neighbour, and stands once,
+        at its best rank, in the lists of others.
+
+        Parameters
+        ----------
+        panel : Panel
+            The units.
+        """
+        return neighbours_by_unit(panel, self)
 
     def union(self, *, include_pilots: bool = False) -> Union:
         """Compare all pilots with every unit that is a neighbour of any of them.

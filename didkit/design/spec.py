@@ -10,6 +10,7 @@ import pandas as pd
 
 from didkit.design.against import Against, Comparison
 from didkit.design.ids import by_unit
+from didkit.design.parts import labels_by_unit, reasons_by_unit
 from didkit.design.rollout import Rollout
 from didkit.errors import DesignError, PanelError, first_few
 from didkit.panel import Panel, Period, nearest
@@ -34,6 +35,7 @@ class Spec:
     barred: frozenset[str] = frozenset()
     dropped: tuple[str, ...] = ()
     fixed: Comparison | None = None
+    renamed: tuple[str, ...] = ()
 
 
 def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:
@@ -68,8 +70,7 @@ def excluded(
     if isinstance(exclude, str) or not isinstance(exclude, Iterable):
         exclude = [exclude]
     given = exclude if isinstance(exclude, Mapping) else dict.fromkeys(exclude, "")
-    named = by_unit(given, "unit", where="Design(exclude=)")
-    made = {unit: str(reason) for unit, reason in named.items()}
+    made = reasons_by_unit(panel, given, "Design(exclude=)")
     for unit in made:
         if unit not in panel:
             raise DesignError(
@@ -108,6 +109,7 @@ def labels_of(
         unit: "" if pd.isna(label) else str(label).strip()
         for unit, label in by_unit(given, "unit", where=f"Design({argument}=)").items()
     }
+    made = labels_by_unit(panel, made, argument)
     without = [unit for unit in panel.unit_ids if not made.get(unit)]
     if without:
         raise DesignError(

@@ -16,7 +16,7 @@ __all__ = ["Identity", "nearest", "totals", "unit_id", "unit_ids"]
 
 Identity = Literal["la_code", "any"]
 
-_LA_CODE = re.compile(r"[0-9]{3}")
+_LA_CODE = re.compile(r"[0-9]{3}(?:\+[0-9]{3})*")  # "838+839": merged by Panel.harmonise
 # Where a 3-digit code is due the Department writes 970 or 999 for England, 980 to 990 for regions.
 _LA_TOTALS = frozenset({"970", "999", *map(str, range(980, 991))})
 # Codes of the Office for National Statistics: a letter for the nation, two digits for the kind.

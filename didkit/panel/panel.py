@@ -16,9 +16,9 @@ from didkit.panel.breaks import denominator_breaks, recording_breaks
 from didkit.panel.build import cells_from_long, cells_from_wide
 from didkit.panel.calendar import Calendar, Kind
 from didkit.panel.comparison import Comparison, compare
-from didkit.panel.frames import Backend, to_backend, to_pandas
+from didkit.panel.frames import Backend, arrow_stream, to_backend, to_pandas
 from didkit.panel.gate import check_cells, check_units
-from didkit.panel.geography import harmonise
+from didkit.panel.geography import harmonise, merged
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
 from didkit.panel.rates import compute_rate
@@ -125,7 +125,8 @@ class Panel:
         ----------
         frame : DataFrame of pandas, polars or pyarrow, or DuckDB relation
             One row a unit and period (``layout="wide"``), or a unit, period and metric
-            (``layout="long"``). Never changed.
+            (``layout="long"``). Never changed. Of a lazy frame, a relation or a stream only the
+            columns named here are read, once.
         unit, period : str
             Columns with the unit's id and the period's label.
         metrics : sequence or mapping of str, or str
@@ -170,7 +171,11 @@ class Panel:
         >>> dk.Panel.from_frame(frame, unit="code", period="year", metrics={"rate": "cla"})
         Panel(2 units × 2 periods (2018 to 2019); metrics: cla)
         """
-        frame = to_pandas(frame)
+        frame = to_pandas(
+            frame,
+            columns=(unit, period, metrics, value, exposure, name, attributes),
+            by_metric=(status, lower, upper),
+        )
         if layout == "wide":
             built = cells_from_wide(
                 frame,
@@ -326,20 +331,45 @@ class Panel:
             columns=pd.Index(self.periods, name="period"),
         )
 
-    def tidy(self, *, backend: Backend = "pandas") -> Any:
+    def tidy(self, *, backend: Backend = "pandas", connection: Any = None) -> Any:
         """One row a unit, period and metric, for every cell that a source has a row for.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow", "duckdb"}
-            Whose frame to return.
+            Whose frame to return. Other than in pandas, a missing value is a null.
+        connection : duckdb.DuckDBPyConnection, optional
+            For ``"duckdb"``: where the relation shall belong. By default a connection of its own,
+            in memory, which lives as long as the relation.
 
         Returns
         -------
-        DataFrame, or the other library's frame
-            ``unit, name, period, metric, value, status, lower, upper, release``, then attributes.
+        DataFrame, pyarrow Table or DuckDB relation
+            ``unit, name, period, metric, value, status, lower, upper, release``, then attributes;
+            one that is called like a column before it stands in `units` only.
+
+        Raises
+        ------
+        PanelError
+            If the library is unknown or not installed (extra ``frames``; pyarrow alone is
+            ``parquet``), or a connection is given for another.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, None]})
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+        >>> panel.tidy(backend="polars")["value"].to_list()
+        [310.0, None]
         """
-        return to_backend(tidy(self), backend)
+        return to_backend(tidy(self), backend, connection=connection)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand `tidy` to any library that takes Arrow: ``polars.DataFrame(panel)``.
+
+        Needs pyarrow (extra ``parquet``). ``pyarrow.table(panel)`` and DuckDB take it too.
+        """
+        return arrow_stream(tidy(self), requested_schema)
 
     def describe(self) -> pd.DataFrame:
         """One row a metric: what it is, cells by status, level and spread, where it came from.
@@ -366,20 +396,126 @@ class Panel:
     # -- files -------------------------------------------------------------------------------
 
     def to_parquet(self, path: str | PathLike[str]) -> None:
-        """Write the panel to a parquet file, from which `from_parquet` makes the same panel."""
+        """Write the panel to a parquet file, from which `from_parquet` makes the same panel.
+
+        The table is that of `tidy`, for any tool that reads parquet; a missing number is a null.
+        The rest (units, calendar, metrics, sources, log) is JSON in the file's metadata, under
+        ``didkit``, beside a SHA-256 of everything. The same panel gives the same bytes.
+
+        Parameters
+        ----------
+        path : str or path
+            Its folder must exist. A file that is there is replaced, whole or not at all.
+
+        Raises
+        ------
+        PanelError
+            If pyarrow is not installed (extra ``parquet``), the panel is over a limit, or the
+            table of units or the log holds what is neither text nor a number nor a truth value.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     panel.to_parquet(Path(folder) / "panel.parquet")
+        ...     Panel.from_parquet(Path(folder) / "panel.parquet")
+        Panel(1 units × 2 periods (2018 to 2019); metrics: cin)
+        """
         files.to_parquet(self, path)
 
     @classmethod
     def from_parquet(cls, path: str | PathLike[str]) -> Panel:
-        """Read a panel that `to_parquet` wrote."""
+        """Read a panel that `to_parquet` wrote: the same cells, bit for bit, and all about them.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        Panel
+            As it was written.
+
+        Raises
+        ------
+        PanelError
+            If the file is not there, not parquet, not of `to_parquet`, damaged or changed since,
+            of a newer version or over a limit; or pyarrow is not installed (extra ``parquet``).
+        """
         return files.from_parquet(path)
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write every cell as CSV that is safe to open in a spreadsheet."""
+        """Write `tidy` as CSV (UTF-8) that is safe to open in a spreadsheet.
+
+        Text that a spreadsheet would take for a formula gets an apostrophe. To read the same cells
+        back: ``pandas.read_csv(path, dtype={"unit": str, "period": str})`` (before pandas 3.1 with
+        ``float_precision="round_trip"``), then `from_frame` with ``layout="long"``,
+        ``metrics="metric"`` and each other column by its name. For the whole panel see
+        `to_parquet`.
+
+        Parameters
+        ----------
+        path : str or path
+            Its folder must exist. A file that is there is replaced, whole or not at all.
+
+        Raises
+        ------
+        PanelError
+            If a text is no Unicode.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     panel.to_csv(Path(folder) / "panel.csv")
+        ...     text = (Path(folder) / "panel.csv").read_text(encoding="utf-8")
+        >>> text.splitlines()[1]
+        '303,303,2018,cin,310.0,observed,310.0,310.0,data frame'
+        """
         files.to_csv(self, path)
 
     def to_excel(self, path: str | PathLike[str]) -> None:
-        """Write the panel as an Excel workbook."""
+        """Write the panel as a workbook with sheets cells, metrics, units, sources and log.
+
+        Numbers are numbers, of 16 digits; a text is never a formula or a link. The same panel gives
+        the same bytes.
+
+        Parameters
+        ----------
+        path : str or path
+            Its folder must exist. A file that is there is replaced, whole or not at all.
+
+        Raises
+        ------
+        PanelError
+            If there are more than 1,048,575 cells or a text is longer than 32,767 letters, or
+            xlsxwriter is not installed (extra ``excel``).
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     panel.to_excel(Path(folder) / "panel.xlsx")
+        """
         files.to_excel(self, path)
 
     def __repr__(self) -> str:
@@ -393,36 +529,58 @@ class Panel:
 
     # -- vintages and breaks -----------------------------------------------------------------
 
-    def compare(self, other: Panel, *, metrics: Iterable[str] | None = None) -> Comparison:
+    def compare(self, other: Panel, *, metrics: Iterable[str | Metric] | None = None) -> Comparison:
         """List the cells that differ between two vintages of the same series.
 
-        Parameters
-        ----------
-        other : Panel
-            Another release of the same metrics, or of some of them.
-        metrics : iterable of str, optional
-            By default every metric that both have.
-
-        Returns
-        -------
-        Comparison
-            ``summary`` with one row a metric, ``revised`` with one row a cell that differs.
+        By default of every metric that both have. Prints as a short text; the tables are
+        ``summary``, ``revised`` and ``outside``. See `didkit.panel.comparison.compare`.
 
         Raises
         ------
         PanelError
-            If ids or calendars are of different kinds, or there is no metric, unit or period
-            that both have.
+            If ids or calendars are of different kinds, a metric is on one side only or measures
+            another thing there, or there is no metric, unit or period that both have.
         """
         return compare(self, other, metrics=metrics)
 
-    def denominator_breaks(self, rate: str | Metric, **options: Any) -> pd.DataFrame:
-        """Look for periods from which a rate is over another population; see `breaks`."""
-        return denominator_breaks(self, rate, **options)
+    def denominator_breaks(
+        self,
+        rate: str | Metric,
+        *,
+        smooth: float = 0.01,
+        smooth_ratio: float = 0.005,
+        false_alarms: float = 0.01,
+    ) -> pd.DataFrame:
+        """Find periods from which a published rate is over another vintage of the population.
 
-    def recording_breaks(self, metric: str | Metric, **options: Any) -> pd.DataFrame:
-        """Look for units whose series jumps as practice does not; see `breaks`."""
-        return recording_breaks(self, metric, **options)
+        From the rate and its count alone, and from the rate's denominator if the panel has it:
+        one row a transition. See `didkit.panel.denominators.denominator_breaks`.
+
+        Raises
+        ------
+        PanelError
+            If the metric is no rate, its count is not in the panel, an option is out of range,
+            or there are fewer than 10 usable units.
+        """
+        return denominator_breaks(
+            self, rate, smooth=smooth, smooth_ratio=smooth_ratio, false_alarms=false_alarms
+        )
+
+    def recording_breaks(
+        self, metric: str | Metric, *, threshold: float = 4.0, dispersion: float | None = None
+    ) -> pd.DataFrame:
+        """List units whose series jumps as practice does not: what looks like a recording break.
+
+        A flag is a reason to ask the authority what changed; nothing is edited. One row a flag,
+        largest first. See `didkit.panel.breaks.recording_breaks`.
+
+        Raises
+        ------
+        PanelError
+            If the metric is unknown or has negative values, an option is out of range, or there
+            are too few units and periods.
+        """
+        return recording_breaks(self, metric, threshold=threshold, dispersion=dispersion)
 
     # -- edited ------------------------------------------------------------------------------
 
@@ -453,10 +611,74 @@ class Panel:
         self,
         to: object = "comparable",
         *,
-        merge: Mapping[object, object] | None = None,
+        merge: Mapping[Any, object] | None = None,
     ) -> Panel:
-        """Merge reorganised authorities into the smallest units that are comparable throughout."""
+        """Merge reorganised authorities into the smallest units that are comparable throughout.
+
+        Bedfordshire and Cheshire (2010), Dorset, Poole and Bournemouth (2020), Northamptonshire
+        (2022) and Cumbria (2024) are known, by the reporting year that ends on 31 March. Changes
+        of the E-code alone (Buckinghamshire, Somerset, Northumberland, …) keep the 3-digit code
+        and need nothing. In each period the codes of one era are added up: all of them, or none.
+
+        Parameters
+        ----------
+        to : "comparable" or period
+            ``"comparable"`` merges an area of which the panel has rows under old and new codes.
+            A year merges whatever changed between the panel's periods and that year, which may
+            lie outside them.
+        merge : mapping of unit to unit, optional
+            Others to merge by name, the first into the second, whose id stays: ``{201: 204}``.
+            City of London (201) and Isles of Scilly (420) stay as they are unless named here.
+
+        Returns
+        -------
+        Panel
+            A merged unit is called after the codes of that year, or of the last period:
+            ``"838+839"``; every old and new code finds it. Counts add. A hidden part makes the
+            sum an interval, a part that is not available makes it not available. Rates whose two
+            counts are in the panel are computed from their sums. See `merged` and `log`.
+
+        Raises
+        ------
+        PanelError
+            Ids that are not 3-digit codes, a year that does not parse, a unit to merge that is not
+            in the panel, or old and new codes of one area with different totals in a period.
+
+        Warns
+        -----
+        DidkitWarning
+            A metric that is neither a count nor made of two counts of the panel has no value for
+            merged units; an era of which the panel has some authorities only; a rate and a
+            population from different releases.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
+        ... )
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
+        >>> panel.harmonise().wide("cin_count").loc["940+941"].tolist()
+        [4877.0, 4923.0]
+        >>> panel.harmonise(to=2021).unit_ids
+        ('928',)
+        """
         return harmonise(self, to, merge=merge)
+
+    def merged(self) -> pd.DataFrame:
+        """One row a merged unit: ``unit, name, parts``, the last all codes that find it.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame(
+        ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
+        ... )
+        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
+        >>> panel.harmonise().merged()["parts"].tolist()
+        ['928, 940, 941']
+        """
+        return merged(self)
 
     def select(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -78,9 +79,10 @@ def compute_rate(
     lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
     status = np.where(unknown, lost, top.status).astype(np.int8)
     cells = Cells(value, status, low, high)
+    made = replace(rate, numerator=top_name).computed(derivation, denominator)
     note = Source("computed", note=derivation)
     return panel.replaced(
-        metrics={**panel.metrics, rate.name: rate.computed(derivation, denominator)},
+        metrics={**panel.metrics, rate.name: made},
         cells={**{name: panel.cells(name) for name in panel.metrics}, rate.name: cells},
         sources={
             **panel.sources,

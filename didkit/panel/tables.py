@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LABELS", "describe", "missing", "provenance", "tidy", "to_html"]
 
 LABELS = np.array([status.label for status in Status], dtype=object)
+_TIDY = ("unit", "name", "period", "metric", "value", "status", "lower", "upper", "release")
 _SHOWN = 10  # metrics in a notebook
 _LONGEST = 48
 _COUNTED = ("metric", "unit", "release", "units", "with a value", "cells by status", "mean")
@@ -50,7 +51,7 @@ def tidy(panel: Panel) -> pd.DataFrame:
                     **{
                         column: panel.units[column].to_numpy()[unit[there]]
                         for column in panel.units.columns
-                        if column != "name"
+                        if column not in _TIDY
                     },
                 }
             )

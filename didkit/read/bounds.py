@@ -7,8 +7,8 @@ cells x, each between l and u, obey
     T − half − Σ p  ≤  Σ x + (what the unavailable add)  ≤  T + half − Σ p
 
 and with the others at their ends, x_i ≤ T + half − Σ p − Σ_{j≠i} l_j. From below,
-x_i ≥ T − half − Σ p − Σ_{j≠i} u_j, but only where no sibling is unavailable: it may be inside the
-total, and nobody knows with how much.
+x_i ≥ T − half − Σ p − Σ_{j≠i} u_j, but only where no sibling is unavailable or without a row: it
+may be inside the total, and nobody knows with how much.
 
 A hidden count is taken to be 0 or more unless the caller says more. The releases say that a zero
 which is shown is a true zero, and not that a true zero is always shown: the "next smallest item",
@@ -44,11 +44,15 @@ class Parent:
     half : float or array (groups)
         How far the true total may be from the published one: 5 where it is rounded to 10. Both
         ends are allowed, since releases do not say how they round a tie.
+    whole : bool or array (groups)
+        Whether the cells are all of which the total is the sum. Where an authority may have no row
+        (an extract, a file that was cut), it is not, and nothing is bounded from below.
     """
 
     group: ArrayLike
     totals: ArrayLike
     half: ArrayLike = 0.0
+    whole: ArrayLike = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,6 +299,7 @@ def _sums(parent: Parent, cells: _Cells) -> _Sums:
     inside = group >= 0
     published = np.bincount(group[inside], cells.value[inside], n)
     open_below = np.bincount(group[inside & cells.unknown], minlength=n) > 0
+    open_below |= ~np.broadcast_to(np.asarray(parent.whole, dtype=np.bool_), totals.shape)
     # Counts are whole.
     least = np.ceil(totals - half - published)
     most = np.floor(totals + half - published)

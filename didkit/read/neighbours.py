@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
 
 from didkit.design import Neighbours
-from didkit.errors import ReadError, first_few
+from didkit.errors import DidkitWarning, ReadError, first_few
 from didkit.panel import unit_ids
 from didkit.read.files import digest, read_path
 from didkit.read.grid import open_grid
@@ -56,6 +57,11 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     DesignError
         An authority is its own neighbour, or a neighbour stands twice in one list.
 
+    Warns
+    -----
+    DidkitWarning
+        Some lists are shorter than the others: the file may be cut off.
+
     Examples
     --------
     >>> import tempfile
@@ -73,6 +79,7 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     workbook = data[:2] == b"PK"
     table = _from_workbook(data, place.name) if workbook else _from_csv(data, place.name)
     table = _checked(table, place.name)
+    _warn_of_short(table, place.name)
     units = set(table["unit"])
     year = next((year for year, new in _GEOGRAPHIES if new <= units), None)
     told = "statistical neighbours" + (f" (authorities of {year})" if year else "")
@@ -81,8 +88,21 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     )
 
 
+def _warn_of_short(table: pd.DataFrame, name: str) -> None:
+    """Warn where lists differ in length: published ones never do."""
+    each = table.groupby("unit").size()
+    short = each.index[each < each.max()]
+    if len(short):
+        warnings.warn(
+            f"{name}: {first_few(short)} authorities have fewer neighbours than the "
+            f"{each.max()} of others. The file may be cut off; the lists are kept as they are.",
+            DidkitWarning,
+            stacklevel=3,
+        )
+
+
 def _from_csv(data: bytes, name: str) -> pd.DataFrame:
-    grid = open_grid(data, name)
+    grid = open_grid(data, name, published=True)
     missing = [column for column in _TIDY if column not in grid.header]
     if missing or grid.encoding != "utf-8-sig":
         raise ReadError(

@@ -25,7 +25,7 @@ __all__ = ["FileHash", "Loaded", "hashes", "load", "unit_problems"]
 
 Keys = tuple[str | int, ...]
 
-_CODE = re.compile(r"[0-9]{3}")
+_CODE = re.compile(r"[0-9]{3}(?:\+[0-9]{3})*")
 _ONS = re.compile(r"[EWSN][0-9]{8}")
 
 

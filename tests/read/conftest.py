@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from read.ees_server import EesServer, serving
 
 EES = "time_period,time_identifier,geographic_level,country_code,country_name,region_code,region_name,old_la_code,new_la_code,la_name"  # noqa: E501
 Cells = Mapping[tuple[str, int], tuple[str, str]]
@@ -63,3 +64,11 @@ def b1() -> Callable[..., str]:
 @pytest.fixture
 def cla() -> Callable[..., str]:
     return cla_text
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EesServer]:
+    """The statistics service's interface, spoken by a local server."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    with serving() as state:
+        yield state

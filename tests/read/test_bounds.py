@@ -165,6 +165,18 @@ def test_the_truth_lies_in_every_interval(table: Published) -> None:
         assert not any(bad.any() for bad in made.inconsistent)
         widths.append(np.where(np.isnan(upper), np.inf, upper) - lower)
     assert (widths[2] <= np.minimum(widths[0], widths[1])).all()
+    # Authorities without a row are inside the totals too: then there are only upper bounds.
+    kept = np.arange(len(table.truth)) % 3 > 0
+    part = tighten(
+        *(cell[kept] for cell in cells),
+        [Parent(table.region[kept], table.regions, 5, whole=False)],
+        **known,
+    )
+    hidden = table.hidden[kept]
+    truth = table.truth[kept][hidden]
+    assert (part.lower[hidden] <= truth).all()
+    assert (np.isnan(part.upper[hidden]) | (truth <= part.upper[hidden])).all()
+    assert not part.inconsistent[0].any()
     # Not vacuous: alone in a region with a total, a hidden cell is known to within 2 × 5.
     made = tighten(*cells, [region], **known)
     for one in range(len(table.regions)):
@@ -206,6 +218,14 @@ def test_an_unavailable_sibling_leaves_no_lower_bound() -> None:
     lower, upper = from_totals([100, NAN, NAN], [0, 1, 0], [0, 0, 1], 150, 5)
     assert (lower[1], upper[1]) == (0, 55)
     assert np.isnan([lower[2], upper[2]]).all()
+
+
+def test_a_total_of_which_rows_are_missing_bounds_from_above_only() -> None:
+    group, totals = [0, 0, 1, 1], [130, 130]
+    parent = Parent(group, totals, 5, whole=[True, False])
+    made = tighten([120, NAN, 120, NAN], [0, 1, 0, 1], [0] * 4, [parent])
+    assert made.lower[[1, 3]].tolist() == [5, 0]
+    assert made.upper[[1, 3]].tolist() == [15, 15]
 
 
 def test_a_hidden_total_says_nothing() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import didkit.read.limits
 from didkit.design import Neighbours
-from didkit.errors import DesignError, PanelError, ReadError
+from didkit.errors import DesignError, DidkitWarning, PanelError, ReadError
 from didkit.read import read_neighbours
 from didkit.read.limits import Limits
 
@@ -244,3 +244,14 @@ def test_without_openpyxl(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ReadError) as caught:
         read_neighbours(file)
     assert "didkit-evaluation[excel]" in caught.value.todo
+
+
+def test_a_list_that_was_cut_off(write: Write) -> None:
+    rows = [f"{unit},N,{rank},{rank + 100},Close,L" for unit in (926, 935) for rank in (1, 2, 3)]
+    text = HEADER + "\n".join(rows) + "\n"
+    assert len(read_neighbours(write(text)).table) == 6
+    with pytest.raises(ReadError, match="a last line that ends"):
+        read_neighbours(write(text[:-4]))
+    with pytest.warns(DidkitWarning, match=r"1 \(935\) authorities have fewer .* than the 3"):
+        short = read_neighbours(write(HEADER + "\n".join(rows[:-1]) + "\n"))
+    assert short.of("935") == ("101", "102")
