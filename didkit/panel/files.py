@@ -68,7 +68,38 @@ LIMITS = Limits()
 
 
 def to_parquet(panel: Panel, path: str | PathLike[str]) -> None:
-    """Write a panel to parquet; see `Panel.to_parquet`."""
+    """Write the panel to a parquet file, from which `from_parquet` makes the same panel.
+
+    The table is that of `tidy`, for any tool that reads parquet; a missing number is a null.
+    The rest (units, calendar, metrics, sources, log) is JSON in the file's metadata, under
+    ``didkit``, beside a SHA-256 of everything. The same panel gives the same bytes.
+
+    Parameters
+    ----------
+    path : str or path
+        Its folder must exist. A file that is there is replaced, whole or not at all.
+
+    Raises
+    ------
+    PanelError
+        If pyarrow is not installed (extra ``parquet``), the panel is over a limit, or the
+        table of units or the log holds what is neither text nor a number nor a truth value.
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     panel.to_parquet(Path(folder) / "panel.parquet")
+    ...     Panel.from_parquet(Path(folder) / "panel.parquet")
+    Panel(1 units × 2 periods (2018 to 2019); metrics: cin)
+    """
     pa = pyarrow("to_parquet")
     import pyarrow.parquet as pq
 
@@ -89,7 +120,24 @@ def to_parquet(panel: Panel, path: str | PathLike[str]) -> None:
 
 
 def from_parquet(path: str | PathLike[str]) -> Panel:
-    """Read a panel from parquet; see `Panel.from_parquet`."""
+    """Read a panel that `to_parquet` wrote: the same cells, bit for bit, and all about them.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Panel
+        As it was written.
+
+    Raises
+    ------
+    PanelError
+        If the file is not there, not parquet, not of `to_parquet`, damaged or changed since,
+        of a newer version or over a limit; or pyarrow is not installed (extra ``parquet``).
+    """
     from didkit.panel.panel import Panel
 
     where = f"from_parquet({str(path)!r})"
@@ -300,13 +348,74 @@ def _positions(column: Any, known: list[str], name: str, where: str) -> np.ndarr
 
 
 def to_csv(panel: Panel, path: str | PathLike[str]) -> None:
-    """Write every cell as CSV; see `Panel.to_csv`."""
+    """Write `tidy` as CSV (UTF-8) that is safe to open in a spreadsheet.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe. To read the same cells
+    back: ``pandas.read_csv(path, dtype={"unit": str, "period": str})`` (before pandas 3.1 with
+    ``float_precision="round_trip"``), then `from_frame` with ``layout="long"``,
+    ``metrics="metric"`` and each other column by its name. For the whole panel see
+    `to_parquet`.
+
+    Parameters
+    ----------
+    path : str or path
+        Its folder must exist. A file that is there is replaced, whole or not at all.
+
+    Raises
+    ------
+    PanelError
+        If a text is no Unicode.
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     panel.to_csv(Path(folder) / "panel.csv")
+    ...     text = (Path(folder) / "panel.csv").read_text(encoding="utf-8")
+    >>> text.splitlines()[1]
+    '303,303,2018,cin,310.0,observed,310.0,310.0,data frame'
+    """
     with _encodable(f"to_csv({str(path)!r})"):
         write_whole(path, safe_csv(tidy(panel)))
 
 
 def to_excel(panel: Panel, path: str | PathLike[str]) -> None:
-    """Write a panel as a workbook; see `Panel.to_excel`."""
+    """Write the panel as a workbook with sheets cells, metrics, units, sources and log.
+
+    Numbers are numbers, of 16 digits; a text is never a formula or a link. The same panel gives
+    the same bytes.
+
+    Parameters
+    ----------
+    path : str or path
+        Its folder must exist. A file that is there is replaced, whole or not at all.
+
+    Raises
+    ------
+    PanelError
+        If there are more than 1,048,575 cells or a text is longer than 32,767 letters, or
+        xlsxwriter is not installed (extra ``excel``).
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     panel.to_excel(Path(folder) / "panel.xlsx")
+    """
     where = f"to_excel({str(path)!r})"
     try:
         import xlsxwriter

@@ -52,8 +52,60 @@ REORGANISED: tuple[tuple[Era, ...], ...] = (
 """Areas whose local authorities were reorganised, by era."""
 
 
-def harmonise(panel: Panel, to: object, *, merge: Mapping[Any, object] | None) -> Panel:
-    """Merge reorganised authorities; see `Panel.harmonise`."""
+def harmonise(
+    panel: Panel, to: object = "comparable", *, merge: Mapping[Any, object] | None = None
+) -> Panel:
+    """Merge reorganised authorities into the smallest units that are comparable throughout.
+
+    Bedfordshire and Cheshire (2010), Dorset, Poole and Bournemouth (2020), Northamptonshire
+    (2022) and Cumbria (2024) are known, by the reporting year that ends on 31 March. Changes
+    of the E-code alone (Buckinghamshire, Somerset, Northumberland, …) keep the 3-digit code
+    and need nothing. In each period the codes of one era are added up: all of them, or none.
+
+    Parameters
+    ----------
+    to : "comparable" or period
+        ``"comparable"`` merges an area of which the panel has rows under old and new codes.
+        A year merges whatever changed between the panel's periods and that year, which may
+        lie outside them.
+    merge : mapping of unit to unit, optional
+        Others to merge by name, the first into the second, whose id stays: ``{201: 204}``.
+        City of London (201) and Isles of Scilly (420) stay as they are unless named here.
+
+    Returns
+    -------
+    Panel
+        A merged unit is called after the codes of that year, or of the last period:
+        ``"838+839"``; every old and new code finds it. Counts add. A hidden part makes the
+        sum an interval, a part that is not available makes it not available. Rates whose two
+        counts are in the panel are computed from their sums. See `merged` and `log`.
+
+    Raises
+    ------
+    PanelError
+        Ids that are not 3-digit codes, a year that does not parse, a unit to merge that is not
+        in the panel, or old and new codes of one area with different totals in a period.
+
+    Warns
+    -----
+    DidkitWarning
+        A metric that is neither a count nor made of two counts of the panel has no value for
+        merged units; an era of which the panel has some authorities only; a rate and a
+        population from different releases.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame(
+    ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
+    ... )
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
+    >>> panel.harmonise().wide("cin_count").loc["940+941"].tolist()
+    [4877.0, 4923.0]
+    >>> panel.harmonise(to=2021).unit_ids
+    ('928',)
+    """
     if panel.identity != "la_code":
         raise PanelError(
             needed="a panel of English local authorities, by their 3-digit codes",
@@ -67,7 +119,19 @@ def harmonise(panel: Panel, to: object, *, merge: Mapping[Any, object] | None) -
 
 
 def merged(panel: Panel) -> pd.DataFrame:
-    """List the merged units of a panel; see `Panel.merged`."""
+    """One row a merged unit: ``unit, name, parts``, the last all codes that find it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame(
+    ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
+    ... )
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
+    >>> panel.harmonise().merged()["parts"].tolist()
+    ['928, 940, 941']
+    """
     found = sorted(panel.parts)
     return pd.DataFrame(
         {
@@ -201,7 +265,7 @@ def _warn_of_halves(panel: Panel, unit: str, forms: Sequence[Form], held: frozen
                 f"no row of {first_few(lost)}. The merged unit has no value where only "
                 f"{first_few(there)} stands: half an authority is not used.",
                 DidkitWarning,
-                stacklevel=6,
+                stacklevel=5,
             )
 
 

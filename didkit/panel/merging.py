@@ -127,7 +127,7 @@ def merge_units(panel: Panel, mergers: Sequence[Merger]) -> Panel:
             "Panel.harmonise: merged units have no value of what does not add up: "
             f"{first_few(lost, 20)}",
             DidkitWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     log = [
         *(_line(panel, one, records.get(one.unit), row) for one in mergers),
@@ -305,7 +305,7 @@ def _not_a_count(
             "of another vintage. For one vintage throughout use compute_rate(…, "
             "replace_published=True) afterwards.",
             DidkitWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     note = (
         f"for the merged units {units} computed: {parts[0]} / {parts[1]} "

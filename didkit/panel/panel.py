@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from didkit.errors import PanelError
-from didkit.panel import files
 from didkit.panel.agreement import joined
-from didkit.panel.breaks import denominator_breaks, recording_breaks
+from didkit.panel.breaks import recording_breaks
 from didkit.panel.build import cells_from_long, cells_from_wide
 from didkit.panel.calendar import Calendar, Kind
-from didkit.panel.comparison import Comparison, compare
+from didkit.panel.comparison import compare
+from didkit.panel.denominators import denominator_breaks
+from didkit.panel.files import from_parquet, to_csv, to_excel, to_parquet
 from didkit.panel.frames import Backend, arrow_stream, to_backend, to_pandas
 from didkit.panel.gate import check_cells, check_units
 from didkit.panel.geography import harmonise, merged
@@ -393,131 +393,6 @@ class Panel:
         """One row a metric and source file: release, table, file, SHA-256, note, derivation."""
         return provenance(self)
 
-    # -- files -------------------------------------------------------------------------------
-
-    def to_parquet(self, path: str | PathLike[str]) -> None:
-        """Write the panel to a parquet file, from which `from_parquet` makes the same panel.
-
-        The table is that of `tidy`, for any tool that reads parquet; a missing number is a null.
-        The rest (units, calendar, metrics, sources, log) is JSON in the file's metadata, under
-        ``didkit``, beside a SHA-256 of everything. The same panel gives the same bytes.
-
-        Parameters
-        ----------
-        path : str or path
-            Its folder must exist. A file that is there is replaced, whole or not at all.
-
-        Raises
-        ------
-        PanelError
-            If pyarrow is not installed (extra ``parquet``), the panel is over a limit, or the
-            table of units or the log holds what is neither text nor a number nor a truth value.
-        OSError
-            If it cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     panel.to_parquet(Path(folder) / "panel.parquet")
-        ...     Panel.from_parquet(Path(folder) / "panel.parquet")
-        Panel(1 units × 2 periods (2018 to 2019); metrics: cin)
-        """
-        files.to_parquet(self, path)
-
-    @classmethod
-    def from_parquet(cls, path: str | PathLike[str]) -> Panel:
-        """Read a panel that `to_parquet` wrote: the same cells, bit for bit, and all about them.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-
-        Returns
-        -------
-        Panel
-            As it was written.
-
-        Raises
-        ------
-        PanelError
-            If the file is not there, not parquet, not of `to_parquet`, damaged or changed since,
-            of a newer version or over a limit; or pyarrow is not installed (extra ``parquet``).
-        """
-        return files.from_parquet(path)
-
-    def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write `tidy` as CSV (UTF-8) that is safe to open in a spreadsheet.
-
-        Text that a spreadsheet would take for a formula gets an apostrophe. To read the same cells
-        back: ``pandas.read_csv(path, dtype={"unit": str, "period": str})`` (before pandas 3.1 with
-        ``float_precision="round_trip"``), then `from_frame` with ``layout="long"``,
-        ``metrics="metric"`` and each other column by its name. For the whole panel see
-        `to_parquet`.
-
-        Parameters
-        ----------
-        path : str or path
-            Its folder must exist. A file that is there is replaced, whole or not at all.
-
-        Raises
-        ------
-        PanelError
-            If a text is no Unicode.
-        OSError
-            If it cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     panel.to_csv(Path(folder) / "panel.csv")
-        ...     text = (Path(folder) / "panel.csv").read_text(encoding="utf-8")
-        >>> text.splitlines()[1]
-        '303,303,2018,cin,310.0,observed,310.0,310.0,data frame'
-        """
-        files.to_csv(self, path)
-
-    def to_excel(self, path: str | PathLike[str]) -> None:
-        """Write the panel as a workbook with sheets cells, metrics, units, sources and log.
-
-        Numbers are numbers, of 16 digits; a text is never a formula or a link. The same panel gives
-        the same bytes.
-
-        Parameters
-        ----------
-        path : str or path
-            Its folder must exist. A file that is there is replaced, whole or not at all.
-
-        Raises
-        ------
-        PanelError
-            If there are more than 1,048,575 cells or a text is longer than 32,767 letters, or
-            xlsxwriter is not installed (extra ``excel``).
-        OSError
-            If it cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     panel.to_excel(Path(folder) / "panel.xlsx")
-        """
-        files.to_excel(self, path)
-
     def __repr__(self) -> str:
         return (
             f"Panel({len(self._units)} units × {len(self.calendar)} periods "
@@ -527,60 +402,18 @@ class Panel:
     def _repr_html_(self) -> str:
         return to_html(self)
 
-    # -- vintages and breaks -----------------------------------------------------------------
+    # -- functions of the room that are methods here: each module says what its own does ------
 
-    def compare(self, other: Panel, *, metrics: Iterable[str | Metric] | None = None) -> Comparison:
-        """List the cells that differ between two vintages of the same series.
-
-        By default of every metric that both have. Prints as a short text; the tables are
-        ``summary``, ``revised`` and ``outside``. See `didkit.panel.comparison.compare`.
-
-        Raises
-        ------
-        PanelError
-            If ids or calendars are of different kinds, a metric is on one side only or measures
-            another thing there, or there is no metric, unit or period that both have.
-        """
-        return compare(self, other, metrics=metrics)
-
-    def denominator_breaks(
-        self,
-        rate: str | Metric,
-        *,
-        smooth: float = 0.01,
-        smooth_ratio: float = 0.005,
-        false_alarms: float = 0.01,
-    ) -> pd.DataFrame:
-        """Find periods from which a published rate is over another vintage of the population.
-
-        From the rate and its count alone, and from the rate's denominator if the panel has it:
-        one row a transition. See `didkit.panel.denominators.denominator_breaks`.
-
-        Raises
-        ------
-        PanelError
-            If the metric is no rate, its count is not in the panel, an option is out of range,
-            or there are fewer than 10 usable units.
-        """
-        return denominator_breaks(
-            self, rate, smooth=smooth, smooth_ratio=smooth_ratio, false_alarms=false_alarms
-        )
-
-    def recording_breaks(
-        self, metric: str | Metric, *, threshold: float = 4.0, dispersion: float | None = None
-    ) -> pd.DataFrame:
-        """List units whose series jumps as practice does not: what looks like a recording break.
-
-        A flag is a reason to ask the authority what changed; nothing is edited. One row a flag,
-        largest first. See `didkit.panel.breaks.recording_breaks`.
-
-        Raises
-        ------
-        PanelError
-            If the metric is unknown or has negative values, an option is out of range, or there
-            are too few units and periods.
-        """
-        return recording_breaks(self, metric, threshold=threshold, dispersion=dispersion)
+    compare = compare
+    denominator_breaks = denominator_breaks
+    recording_breaks = recording_breaks
+    harmonise = harmonise
+    merged = merged
+    compute_rate = compute_rate
+    to_parquet = to_parquet
+    from_parquet = staticmethod(from_parquet)
+    to_csv = to_csv
+    to_excel = to_excel
 
     # -- edited ------------------------------------------------------------------------------
 
@@ -606,79 +439,6 @@ class Panel:
             identity=self.identity,
             parts=self.parts if parts is None else parts,
         )
-
-    def harmonise(
-        self,
-        to: object = "comparable",
-        *,
-        merge: Mapping[Any, object] | None = None,
-    ) -> Panel:
-        """Merge reorganised authorities into the smallest units that are comparable throughout.
-
-        Bedfordshire and Cheshire (2010), Dorset, Poole and Bournemouth (2020), Northamptonshire
-        (2022) and Cumbria (2024) are known, by the reporting year that ends on 31 March. Changes
-        of the E-code alone (Buckinghamshire, Somerset, Northumberland, …) keep the 3-digit code
-        and need nothing. In each period the codes of one era are added up: all of them, or none.
-
-        Parameters
-        ----------
-        to : "comparable" or period
-            ``"comparable"`` merges an area of which the panel has rows under old and new codes.
-            A year merges whatever changed between the panel's periods and that year, which may
-            lie outside them.
-        merge : mapping of unit to unit, optional
-            Others to merge by name, the first into the second, whose id stays: ``{201: 204}``.
-            City of London (201) and Isles of Scilly (420) stay as they are unless named here.
-
-        Returns
-        -------
-        Panel
-            A merged unit is called after the codes of that year, or of the last period:
-            ``"838+839"``; every old and new code finds it. Counts add. A hidden part makes the
-            sum an interval, a part that is not available makes it not available. Rates whose two
-            counts are in the panel are computed from their sums. See `merged` and `log`.
-
-        Raises
-        ------
-        PanelError
-            Ids that are not 3-digit codes, a year that does not parse, a unit to merge that is not
-            in the panel, or old and new codes of one area with different totals in a period.
-
-        Warns
-        -----
-        DidkitWarning
-            A metric that is neither a count nor made of two counts of the panel has no value for
-            merged units; an era of which the panel has some authorities only; a rate and a
-            population from different releases.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame(
-        ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
-        ... )
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
-        >>> panel.harmonise().wide("cin_count").loc["940+941"].tolist()
-        [4877.0, 4923.0]
-        >>> panel.harmonise(to=2021).unit_ids
-        ('928',)
-        """
-        return harmonise(self, to, merge=merge)
-
-    def merged(self) -> pd.DataFrame:
-        """One row a merged unit: ``unit, name, parts``, the last all codes that find it.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame(
-        ...     {"la": [928, 940, 941], "year": [2021, 2022, 2022], "cin_count": [4877, 2203, 2720]}
-        ... )
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin_count"])
-        >>> panel.harmonise().merged()["parts"].tolist()
-        ['928, 940, 941']
-        """
-        return merged(self)
 
     def select(
         self,
@@ -731,64 +491,6 @@ class Panel:
             cells={key: self._cells[key].take(rows, cols) for key in names},
             sources={key: self.sources[key] for key in names},
             log=log if logged else self._log,
-        )
-
-    def compute_rate(
-        self,
-        metric: str | Metric,
-        *,
-        numerator: str | None = None,
-        denominator: str = "population",
-        replace_published: bool = False,
-        vintages: Literal["same", "mixed"] = "same",
-    ) -> Panel:
-        """Compute a rate from counts and one vintage of the population.
-
-        The population of a year that ends on 31 March is the mid-year estimate of the year
-        before; the readers place it so, and `from_frame` takes it as given for the same row.
-
-        Parameters
-        ----------
-        metric : str or Metric
-            The rate to make: a name in the registry, or a `Metric` with ``per``.
-        numerator : str, optional
-            The count; by default the metric's own ``numerator``.
-        denominator : str, default "population"
-            The population metric; its release is the one vintage.
-        replace_published : bool, default False
-            Whether a published rate of that name may be replaced.
-        vintages : {"same", "mixed"}
-            ``"same"`` refuses a population put together from several releases, since a census
-            moves it. ``"mixed"`` asks for it by name; the vintages stay in the derivation.
-
-        Returns
-        -------
-        Panel
-            With the rate, its bounds from the bounds of the count, and how it was made.
-
-        Raises
-        ------
-        PanelError
-            If a part is missing, the rate exists, the denominator mixes releases, or is zero.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> frame = pd.DataFrame(
-        ...     {"la": ["303"] * 2, "year": [2018, 2019], "cla_count": [50, 60], "pop": [5000] * 2}
-        ... )
-        >>> columns = {"cla_count": "cla_count", "pop": "population"}
-        >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=columns)
-        >>> panel.compute_rate("cla").wide("cla").loc["303", "2019"].item()
-        120.0
-        """
-        return compute_rate(
-            self,
-            metric,
-            numerator=numerator,
-            denominator=denominator,
-            replace_published=replace_published,
-            vintages=vintages,
         )
 
     def __or__(self, other: Panel) -> Panel:

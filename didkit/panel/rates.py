@@ -22,12 +22,52 @@ def compute_rate(
     panel: Panel,
     metric: str | Metric,
     *,
-    numerator: str | None,
-    denominator: str,
-    replace_published: bool,
-    vintages: Literal["same", "mixed"],
+    numerator: str | None = None,
+    denominator: str = "population",
+    replace_published: bool = False,
+    vintages: Literal["same", "mixed"] = "same",
 ) -> Panel:
-    """Compute a rate; see `Panel.compute_rate`."""
+    """Compute a rate from counts and one vintage of the population.
+
+    The population of a year that ends on 31 March is the mid-year estimate of the year
+    before; the readers place it so, and `from_frame` takes it as given for the same row.
+
+    Parameters
+    ----------
+    metric : str or Metric
+        The rate to make: a name in the registry, or a `Metric` with ``per``.
+    numerator : str, optional
+        The count; by default the metric's own ``numerator``.
+    denominator : str, default "population"
+        The population metric; its release is the one vintage.
+    replace_published : bool, default False
+        Whether a published rate of that name may be replaced.
+    vintages : {"same", "mixed"}
+        ``"same"`` refuses a population put together from several releases, since a census
+        moves it. ``"mixed"`` asks for it by name; the vintages stay in the derivation.
+
+    Returns
+    -------
+    Panel
+        With the rate, its bounds from the bounds of the count, and how it was made.
+
+    Raises
+    ------
+    PanelError
+        If a part is missing, the rate exists, the denominator mixes releases, or is zero.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.panel import Panel
+    >>> frame = pd.DataFrame(
+    ...     {"la": ["303"] * 2, "year": [2018, 2019], "cla_count": [50, 60], "pop": [5000] * 2}
+    ... )
+    >>> columns = {"cla_count": "cla_count", "pop": "population"}
+    >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=columns)
+    >>> panel.compute_rate("cla").wide("cla").loc["303", "2019"].item()
+    120.0
+    """
     if vintages not in ("same", "mixed"):
         raise PanelError(
             needed="vintages='same' or vintages='mixed'",

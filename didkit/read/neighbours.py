@@ -53,7 +53,8 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     ------
     ReadError
         No such file, over a limit, not a workbook or CSV, a workbook with entities, columns
-        missing, codes that are not 3 digits, ranks with a gap or twice, an unknown closeness.
+        missing, codes that are not 3 digits, ranks with a gap or twice, an unknown closeness, or
+        one that only some have.
     DesignError
         An authority is its own neighbour, or a neighbour stands twice in one list.
 
@@ -215,6 +216,14 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
             todo="mend the ranks, or use the list as published",
         )
     closeness = table["closeness"].astype(str).str.capitalize()
+    blank = (closeness == "").to_numpy(dtype=bool)
+    if blank.any() and not blank.all():
+        raise ReadError(
+            needed="a closeness for every neighbour, or for none",
+            found=f"none for the neighbours of {first_few(dict.fromkeys(table['unit'][blank]))}",
+            where=name,
+            todo="use the list as published",
+        )
     unknown = sorted(set(closeness) - {*_CLOSENESS, ""})
     if unknown:
         raise ReadError(

@@ -255,3 +255,13 @@ def test_a_list_that_was_cut_off(write: Write) -> None:
     with pytest.warns(DidkitWarning, match=r"1 \(935\) authorities have fewer .* than the 3"):
         short = read_neighbours(write(HEADER + "\n".join(rows[:-1]) + "\n"))
     assert short.of("935") == ("101", "102")
+
+
+def test_a_closeness_that_only_some_have(write: Write) -> None:
+    text = (
+        HEADER + "926,N,1,925,Close,L\n926,N,2,908,,C\n935,S,1,925,Close,L\n935,S,2,926,Close,N\n"
+    )
+    with pytest.raises(ReadError, match=r"none for the neighbours of 1 \(926\)"):
+        read_neighbours(write(text))
+    none = read_neighbours(write(text.replace("Close", "")))
+    assert set(none.table["closeness"]) == {""}
