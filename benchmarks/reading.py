@@ -3,8 +3,7 @@
     python benchmarks/reading.py --data ../shared/data
 
 pandas only splits the files; didkit recognises the release, parses numbers and symbols, bounds what
-is
-hidden, checks published rates against counts, and makes a panel. Processor time, least of five.
+is hidden, checks published rates against counts, and makes a panel. Processor time, least of five.
 """
 
 from __future__ import annotations
