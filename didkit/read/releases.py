@@ -12,9 +12,23 @@ from dataclasses import replace
 from didkit.panel import Status
 from didkit.read.rules import Column, Filter, Geography, Release, Series, Symbol, Table
 
-__all__ = ["LAIT_MEASURES", "RELEASES"]
+__all__ = ["LAIT_MEASURES", "RELEASES", "authorities"]
 
 _LAST = 2030  # of the series that go on
+# Authorities with children's services, from the first reporting year on.
+_AUTHORITIES = ((2024, 153), (2022, 152), (2020, 151), (2010, 152))
+
+
+def authorities(year: int) -> int:
+    """Return how many authorities England had in a reporting year.
+
+    Examples
+    --------
+    >>> authorities(2019), authorities(2020), authorities(2025)
+    (152, 151, 153)
+    """
+    return next((n for first, n in _AUTHORITIES if year >= first), _AUTHORITIES[-1][1])
+
 
 # -- Explore education statistics: one row a place and reporting year ----------------------------
 

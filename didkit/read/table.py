@@ -15,6 +15,7 @@ from didkit.read.grid import Grid, Texts
 from didkit.read.parse import parse
 from didkit.read.parts import Ints, Part, Piece
 from didkit.read.recognise import Choice
+from didkit.read.releases import authorities
 from didkit.read.rules import Found, Release, Table
 
 __all__ = ["read_table"]
@@ -234,7 +235,7 @@ class _Rows:
         value = cells.value[:, 0]
         unknown = ~hidden & ~np.isfinite(value) & (status != Status.NOT_APPLICABLE)
         value = np.where(status == Status.NOT_APPLICABLE, 0.0, value)
-        parents = self._totals(found)
+        parents = self._totals(found, status != Status.NOT_APPLICABLE)
         if not parents:
             return cells
         made = tighten(
@@ -259,16 +260,33 @@ class _Rows:
             self.totals["totals that bound hidden counts"] += int((~wrong[there]).sum())
             self.totals["totals that contradict their parts: not used"] += int(wrong[there].sum())
 
-    def _totals(self, found: Found) -> list[Parent]:
-        """Totals of regions and of England in each period, rounded as the release says."""
+    def _totals(self, found: Found, there: Bools) -> list[Parent]:
+        """Totals of regions and of England in each period, rounded as the release says.
+
+        Parameters
+        ----------
+        found : Found
+            The column.
+        there : array of bool
+            Authorities that exist in the period. Only where every authority has a row in its
+            region does a total say how much is hidden at least.
+        """
         key = (found.column.kind, found.year)
         if key not in self.above:
             self.above[key] = list(self._above(found))
         half, text = self.release.totals_rounded_to / 2, self.columns[found.name]
-        return [
-            Parent(group, [_number(one, self.release) for one in text[rows].tolist()], half)
-            for rows, group in self.above[key]
-        ]
+        _, _, years = self._mine(found)
+        parents: list[Parent] = []
+        for above, group in self.above[key]:
+            full = {}
+            for year in np.unique(years).tolist():
+                inside = there & (years == year)
+                enough = int(inside.sum()) >= authorities(year)
+                full[year] = enough and bool((group[inside] >= 0).all())
+            whole = [full.get(year, False) for year in self._years(above, found).tolist()]
+            totals = [_number(one, self.release) for one in text[above].tolist()]
+            parents.append(Parent(group, totals, half, whole=whole))
+        return parents
 
     def _above(self, found: Found) -> Iterator[tuple[Rows, Ints]]:
         """Yield rows of regions, then of England, and which of them each authority belongs to."""

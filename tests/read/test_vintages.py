@@ -583,6 +583,21 @@ def test_hidden_counts_lie_within_what_totals_leave(dfe: Path) -> None:
     assert (low, high) == (max(0, left - 5), left + 5)
 
 
+def test_an_extract_bounds_from_above_only(dfe: Path, write: Write) -> None:
+    """What the authorities left out add to the total may not be pushed into a hidden count."""
+    file = dfe / "cin_2020/d1_child_protection_plans_2013_to_2020.csv"
+    whole = read_dfe(file)
+    rows = file.read_text("utf-8-sig").splitlines(keepends=True)
+    gone = ("202", "203", "204", "205")
+    kept = "".join(row for row in rows if row.split(",")[7] not in gone)
+    part = read_dfe(write(kept, "d1.csv"))
+    where = ("201", "2020")
+    assert whole.wide("cpp_count", what="lower").loc[where] > 0
+    assert part.wide("cpp_count", what="lower").loc[where] == 0
+    upper = whole.wide("cpp_count", what="upper").loc[where]
+    assert part.wide("cpp_count", what="upper").loc[where] > upper + 100
+
+
 def test_parts_of_a_row_add_to_its_total(dfe: Path) -> None:
     panel = read_dfe(dfe / "cin_2025/d5_cpps_at31march_by_duration_2013_to_2025.csv")
     whole = panel.cells("cpp_count")
