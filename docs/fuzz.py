@@ -1,6 +1,6 @@
-"""Damages every published file in every way, and reads what is left: writes docs/fuzz.md.
+"""Damages every published file in every way, and reads what is left.
 
-    python docs/fuzz.py --inputs 20000 --jobs 2
+    python docs/fuzz.py --inputs 20000 --jobs 2 --out docs/fuzz.md
     python docs/fuzz.py --replay FILE MUTATOR SEED
 
 The published files lie in a folder `shared` beside the repository, or where DIDKIT_SHARED says.
@@ -218,7 +218,7 @@ def main() -> int:
     tasks = schedule(cases, options.inputs, options.ways)
     print(f"{len(cases)} files, {len(skipped)} not read, {len(tasks):,} inputs", flush=True)
     made = run(tasks, options.jobs)
-    command = f"python docs/fuzz.py --inputs {options.inputs}"
+    command = f"python docs/fuzz.py --inputs {options.inputs} --out docs/fuzz.md"
     text = page(made, skipped, command, time.perf_counter() - start)
     if options.out:
         options.out.write_text(text, encoding="utf-8")

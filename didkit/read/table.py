@@ -257,7 +257,12 @@ class _Rows:
             group = np.asarray(parent.group).ravel()
             asked = np.unique(group[np.ravel(hidden) & (group >= 0)])
             there = asked[np.isfinite(np.asarray(parent.totals, dtype=np.float64)[asked])]
-            self.totals["totals that bound hidden counts"] += int((~wrong[there]).sum())
+            whole = np.broadcast_to(np.asarray(parent.whole, dtype=np.bool_), wrong.shape)
+            used = ~wrong[there]
+            self.totals["totals that bound hidden counts"] += int((used & whole[there]).sum())
+            self.totals["totals that bound hidden counts from above only: rows are missing"] += int(
+                (used & ~whole[there]).sum()
+            )
             self.totals["totals that contradict their parts: not used"] += int(wrong[there].sum())
 
     def _totals(self, found: Found, there: Bools) -> list[Parent]:

@@ -24,7 +24,7 @@ from didkit.errors import DidkitError, DidkitWarning
 from didkit.panel import Cells, Panel, Status
 from didkit.read import read_dfe, read_neighbours
 
-__all__ = ["Case", "Outcome", "judge", "mutators", "read", "replay", "try_one"]
+__all__ = ["Case", "Outcome", "case", "judge", "mutators", "read", "replay", "try_one"]
 
 SECONDS = 10.0
 STUCK = 60  # seconds, after which reading is stopped
