@@ -161,8 +161,10 @@ Failures are: another exception; a warning that is not `DidkitWarning`; another 
 narrower bounds of a hidden one, whatever the log says; a status, bound, unit, period or metric that
 differs under an unchanged log; more than 300 MB of memory for one reading; more than 10 seconds of
 processor time.
+Bounds may narrow, if the log says so, in a metric of which a cell became "not applicable": the file
+then says that nobody is counted there.
 
-Reading took {1000 * mean:.0f} ms on average and {slowest[1].seconds:.1f} s at most
+Reading took {1000 * mean:.0f} ms of processor time on average, {slowest[1].seconds:.1f} s at most
 (`{" ".join(map(str, slowest[0]))}`).
 The largest peak of memory above what the process had before was {largest[1].megabytes:.0f} MB
 (`{" ".join(map(str, largest[0]))}`).
@@ -174,6 +176,11 @@ population where a release has all three, which finds many of these; the fuzzer 
 it.
 
 A list of statistical neighbours has no log: it must be the same, warn, or lack whole authorities.
+
+**What earlier runs found, since mended:** a number cut short at the very end of a file; numbers
+hidden or lost without a word in the log; bounds that were false where an authority had no row, or a
+region that its file does not know; totals that were lost in silence; a message of 46,877 letters;
+lists of neighbours that were cut off, or had lost a closeness.
 
 ## By damage
 

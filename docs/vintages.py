@@ -32,6 +32,42 @@ Other vintages of the same series (children in need 2021, 2023 and later; first 
 2016; looked-after releases of 2014, 2022 and later) are read by the same rules, and the log says
 that didkit had not seen them.
 
+## The longest series
+
+Counts of children in need are not revised between the releases of 2020, 2022 and 2025, but the first releases
+were; counts of children looked after are revised in every release (`panel.compare` lists the cells). So each
+year below comes from the newest file that has it, and the mixture is asked for by name:
+
+```python
+import didkit as dk
+
+first = ["osr28-2010ud.csv", "osr26-2011ud.csv", "SFR27-2012ud.csv"]
+keep = ["cin_count", "cpp_count", "referrals_count"]
+need = dk.read_dfe(f"{dfe}/cin_2025").select(metrics=keep)  # 2013 to 2025
+for file in reversed(first):
+    need = dk.read_dfe(f"{dfe}/sfr_cin/{file}").select(metrics=keep).join(need, releases="mixed")
+
+looked_after = dk.read_dfe(f"{dfe}/cla_2025").select(metrics=["cla_count"])  # 2021 to 2025
+for file, years in [
+    ("cla_2021", range(2018, 2021)),
+    ("sfr_cla/CLA2019.csv", range(2015, 2018)),
+    ("sfr_cla/CLA2018.csv", [2014]),
+    ("sfr_cla/SFR36_CLA2013.csv", [2013]),
+    ("sfr_cla/SFR20_CLA2012.csv", [2012]),
+    ("sfr_cla/SFR21_CLA.csv", [2011]),
+]:
+    part = dk.read_dfe(f"{dfe}/{file}").select(metrics=["cla_count"], periods=years)
+    looked_after = part.join(looked_after, releases="mixed")
+
+panel = need.join(looked_after).harmonise()  # 150 authorities, 2010 to 2025
+```
+
+Rates need one vintage of the population: `need.join(population).compute_rate("cin")`, with the population of
+the release of 2025 for 2013 to 2025. It has none for the authorities that ended before 2023, so that the merged
+Dorset has no rate before 2020; the population of the release of 2020 has them, up to 2020.
+
+## What each file holds
+
 | release | table | rows | metrics | cells | observed | rounded | suppressed | of these bounded above | not available | not applicable | rates agree |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """  # noqa: E501

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from didkit.design.against import Against, MatchedSets
-from didkit.design.log import cell_log, gaps_in_words
-from didkit.design.parts import rollout_by_unit
+from didkit.design.log import cell_log, gaps_in_words, missing_by_arm
+from didkit.design.notes import notes_of, served
+from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
 from didkit.design.shown import to_html
@@ -25,7 +26,7 @@ from didkit.design.spec import (
     window,
 )
 from didkit.errors import DesignError, first_few, is_whole
-from didkit.panel import Metric, Panel, Period, Status, nearest
+from didkit.panel import Metric, Panel, Period, nearest
 
 __all__ = ["Design", "Selection"]
 
@@ -67,6 +68,11 @@ class Design:
     DesignError
         A pilot that is not in the panel or has no period before and from its start; an unknown
         option; no comparator left; a unit to exclude that does not exist or is a pilot.
+
+    Warns
+    -----
+    DidkitWarning
+        A pilot that is only part of a merged unit, which counts as treated as a whole.
 
     Examples
     --------
@@ -114,7 +120,8 @@ class Design:
                 where="Design(selection=)",
                 todo="choose one; 'unknown' if nobody can say",
             )
-        rollout, renamed = rollout_by_unit(panel, rollout)
+        rollout, named = rollout_by_unit(panel, rollout)
+        warn_of_halves(panel, named, "Design")
         spec = Spec(
             panel=panel,
             rollout=rollout,
@@ -124,7 +131,7 @@ class Design:
             exclude=excluded(panel, rollout, exclude),
             strata=labels_of(panel, strata, "strata"),
             clusters=labels_of(panel, clusters, "clusters"),
-            renamed=renamed,
+            named=named,
         )
         self._make(spec)
 
@@ -211,37 +218,7 @@ class Design:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of any estimate from this design must know."""
-        spec, comparison = self._spec, self._comparison
-        notes = []
-        if spec.renamed:
-            notes.append(
-                f"pilots that are parts of a merged unit: {first_few(spec.renamed, 8)}; the whole "
-                "unit counts as a pilot"
-            )
-        if comparison.absent:
-            notes.append(
-                f"{first_few(comparison.absent)} named as comparators have no row in the panel"
-            )
-        if spec.exclude:
-            why = [f"{unit}: {reason}" if reason else unit for unit, reason in spec.exclude.items()]
-            notes.append(f"left out by name: {first_few(why, 8)}")
-        if spec.dropped:
-            notes.append(f"dropped: {first_few(spec.dropped, 8)}")
-        if spec.rollout.stops:
-            left = [f"{u} ({p})" for u, p in spec.rollout.stops.items()]
-            notes.append(
-                f"{first_few(left)} left the programme; counted as treated from their start on "
-                "(intention to treat)"
-            )
-        if len(set(self._starts.values())) > 1:
-            notes.append("pilots start in different periods")
-        served = list(self._served().values()) if comparison.sets is not None else []
-        shared = [n for n in served if n > 1]
-        if shared:
-            notes.append(
-                f"{len(shared)} comparators serve more than one pilot (at most {max(shared)})"
-            )
-        return tuple(notes)
+        return notes_of(self._spec, self._comparison, self._starts)
 
     def who(self) -> pd.DataFrame:
         """One row a unit of the design.
@@ -252,7 +229,7 @@ class Design:
             ``unit, name, arm`` (pilot, comparator, or both), ``start, stop, pilots_served``.
         """
         units = sorted(set(self.pilots) | set(self.comparators))
-        served = self.reuse().set_index("unit")["pilots_served"]
+        serves = self.reuse().set_index("unit")["pilots_served"]
         both = set(self.pilots) & set(self.comparators)
         return pd.DataFrame(
             {
@@ -264,7 +241,7 @@ class Design:
                 ],
                 "start": [self.starts.get(u, "") for u in units],
                 "stop": [str(self.rollout.stops.get(u, "")) for u in units],
-                "pilots_served": [int(served.get(u, 0)) for u in units],
+                "pilots_served": [int(serves.get(u, 0)) for u in units],
             }
         )
 
@@ -277,7 +254,7 @@ class Design:
             ``unit, name, pilots_served, weight``; the weights add up to 1.
         """
         sets, n = self._comparison.sets, len(self.pilots)
-        count = self._served()
+        count = served(self._comparison, n)
         weight = {
             unit: 1 / len(self.comparators)
             if sets is None
@@ -296,13 +273,6 @@ class Design:
             ["pilots_served", "unit"], ascending=[False, True], ignore_index=True
         )
 
-    def _served(self) -> dict[str, int]:
-        """How many pilots each comparator serves."""
-        sets = self._comparison.sets
-        if sets is None:
-            return dict.fromkeys(self.comparators, len(self.pilots))
-        return {u: sum(u in members for members in sets.values()) for u in self.comparators}
-
     def audit(self, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """Who is missing when, by arm.
 
@@ -317,34 +287,12 @@ class Design:
             One row a metric, period and arm: ``metric, period, arm, units, with_value``, the
             number of cells of each other status, and ``missing`` (ids without a value).
         """
-        rows = []
-        ids = np.array(self.panel.unit_ids)
-        place = {unit: i for i, unit in enumerate(ids)}
-        cols = [self.panel.calendar.position(p) for p in self.periods]
-        arms = {"pilot": self.pilots, "comparator": self.comparators}
-        for name in metrics if metrics is not None else list(self.panel.metrics):
-            cells = self.panel.cells(name)
-            for t, period in zip(cols, self.periods, strict=True):
-                for arm, members in arms.items():
-                    at = np.array([place[unit] for unit in members], dtype=np.intp)
-                    seen = np.isfinite(cells.value[at, t])
-                    status = cells.status[at, t]
-                    rows.append(
-                        {
-                            "metric": self.panel.metric(name).name,
-                            "period": period,
-                            "arm": arm,
-                            "units": len(members),
-                            "with_value": int(seen.sum()),
-                            **{
-                                s.label: int((status[~seen] == s).sum())
-                                for s in Status
-                                if s is not Status.OBSERVED
-                            },
-                            "missing": ", ".join(ids[at[~seen]]),
-                        }
-                    )
-        return pd.DataFrame(rows)
+        return missing_by_arm(
+            self.panel,
+            self.periods,
+            {"pilot": self.pilots, "comparator": self.comparators},
+            list(self.panel.metrics) if metrics is None else metrics,
+        )
 
     def __repr__(self) -> str:
         return (
@@ -562,8 +510,9 @@ class Design:
                 where="Design.reassign",
                 todo="write design.reassign(Rollout({…}))",
             )
-        rollout, renamed = rollout_by_unit(self.panel, rollout)
-        spec = replace(self._spec, rollout=rollout, renamed=renamed)
+        rollout, named = rollout_by_unit(self.panel, rollout)
+        warn_of_halves(self.panel, named, "Design.reassign")
+        spec = replace(self._spec, rollout=rollout, named=named)
         out = [u for u in rollout.pilots if u in spec.exclude or u in spec.barred]
         if out:
             raise DesignError(

@@ -1,15 +1,17 @@
-"""What became of every cell: the log of a sample, and its gaps in words."""
+"""What became of every cell: the log of a sample, its gaps in words, and who is missing when."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from didkit.design.spec import Spec
 from didkit.errors import first_few
-from didkit.panel import Cells, Status
+from didkit.panel import Cells, Panel, Status
 
-__all__ = ["cell_log", "gaps_in_words"]
+__all__ = ["cell_log", "gaps_in_words", "missing_by_arm"]
 
 
 def cell_log(spec: Spec, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd.DataFrame:
@@ -60,3 +62,39 @@ def gaps_in_words(taken: Cells, units: tuple[str, ...]) -> tuple[str, ...]:
     if some:
         notes.append(f"{first_few(some)} units miss at least one period")
     return tuple(notes)
+
+
+def missing_by_arm(
+    panel: Panel,
+    periods: Sequence[str],
+    arms: Mapping[str, Sequence[str]],
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """Count the cells with and without a value, by metric, period and arm; see `Design.audit`."""
+    rows = []
+    ids = np.array(panel.unit_ids)
+    place = {unit: i for i, unit in enumerate(ids)}
+    cols = [panel.calendar.position(p) for p in periods]
+    for name in metrics:
+        cells = panel.cells(name)
+        for t, period in zip(cols, periods, strict=True):
+            for arm, members in arms.items():
+                at = np.array([place[unit] for unit in members], dtype=np.intp)
+                seen = np.isfinite(cells.value[at, t])
+                status = cells.status[at, t]
+                rows.append(
+                    {
+                        "metric": panel.metric(name).name,
+                        "period": period,
+                        "arm": arm,
+                        "units": len(members),
+                        "with_value": int(seen.sum()),
+                        **{
+                            s.label: int((status[~seen] == s).sum())
+                            for s in Status
+                            if s is not Status.OBSERVED
+                        },
+                        "missing": ", ".join(ids[at[~seen]]),
+                    }
+                )
+    return pd.DataFrame(rows)

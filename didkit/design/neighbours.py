@@ -88,9 +88,12 @@ class Neighbours:
     def among(self, panel: Panel) -> Neighbours:
         """Return the lists by the panel's units, where old or new codes are parts of merged ones.
 
-        A merged unit has the lists of all its parts together, in order of rank (where two have
-        one rank, that of the smaller code first); it is never its own neighbour, and stands once,
-        at its best rank, in the lists of others.
+        A merged unit has the lists of the codes of one era together, in order of rank (where two
+        have one rank, that of the smaller code first): those of the newest era of which every
+        code has a list (838 and 839 for ``"838+839"``), else those that the oldest era with a
+        list has. Only where no era has any are the lists of all its codes put together. A list
+        under the merged id itself comes before all of them. A merged unit is never its own
+        neighbour, and stands once, at its best rank, in the lists of others.
 
         Parameters
         ----------

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from didkit.design.ids import by_unit
 from didkit.design.rollout import Rollout
-from didkit.errors import DesignError
-from didkit.panel import Panel, Period
+from didkit.errors import DesignError, DidkitWarning
+from didkit.panel import Panel, Period, codes_by_era
 
 if TYPE_CHECKING:
     from didkit.design.neighbours import Neighbours
 
-__all__ = ["labels_by_unit", "neighbours_by_unit", "reasons_by_unit", "rollout_by_unit"]
+__all__ = [
+    "halves",
+    "labels_by_unit",
+    "neighbours_by_unit",
+    "reasons_by_unit",
+    "rollout_by_unit",
+    "warn_of_halves",
+]
 
 
-def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, tuple[str, ...]]:
-    """Return the rollout of the panel's units, and which codes stand for which merged unit.
+def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, dict[str, tuple[str, ...]]]:
+    """Return the rollout of the panel's units, and for merged ones the codes they were named by.
 
     Raises
     ------
@@ -27,7 +35,7 @@ def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, tuple[str,
     renamed = {unit: panel.canonical(unit) for unit in rollout.pilots}
     renamed = {unit: whole for unit, whole in renamed.items() if unit != whole}
     if not renamed:
-        return rollout, ()
+        return rollout, {}
     starts: dict[str, Period] = {}
     stops: dict[str, Period | None] = {}
     first: dict[str, str] = {}
@@ -48,7 +56,40 @@ def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, tuple[str,
                     "units of their own",
                 )
     made = Rollout(starts, stops={unit: stop for unit, stop in stops.items() if stop is not None})
-    return made, tuple(f"{unit} → {whole}" for unit, whole in renamed.items())
+    named = {
+        whole: tuple(unit for unit in rollout.pilots if renamed.get(unit, unit) == whole)
+        for whole in dict.fromkeys(renamed.values())
+    }
+    return made, named
+
+
+def halves(panel: Panel, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Say which merged units are pilots though only a part of them was named.
+
+    A unit is named as a whole by its own id, or by all the codes of one era.
+    """
+    found = []
+    for whole, codes in named.items():
+        eras = codes_by_era(panel.parts.get(whole, codes))
+        if whole in codes or any(set(era) <= set(codes) for era in eras):
+            continue
+        rest = next((set(era) - set(codes) for era in reversed(eras) if set(era) & set(codes)), ())
+        found.append(
+            f"{', '.join(codes)} is only part of the pilot {whole}, of which the panel has no "
+            f"separate numbers: {', '.join(sorted(rest))} counts as treated too"
+        )
+    return tuple(found)
+
+
+def warn_of_halves(panel: Panel, named: Mapping[str, tuple[str, ...]], where: str) -> None:
+    """Warn of pilots that are part of a merged unit, at the line that called `where`."""
+    for half in halves(panel, named):
+        warnings.warn(
+            f"{where}: {half}. If it was treated, name it as a pilot as well; if not, leave the "
+            "unit out, or use a panel in which its parts are units of their own.",
+            DidkitWarning,
+            stacklevel=3,
+        )
 
 
 def _same_period(panel: Panel, one: Period | None, other: Period | None) -> bool:
@@ -106,6 +147,20 @@ def neighbours_by_unit(panel: Panel, neighbours: Neighbours) -> Neighbours:
         if f"{side}_name" in made and which.any():
             names = [panel.name_of(one) for one in made.loc[which, side] if one in panel]
             made.loc[which, f"{side}_name"] = names
+    for whole in dict.fromkeys(unit[moved["unit"]]):
+        used = _lists_of(panel, whole, set(table.loc[unit == whole, "unit"]))
+        made = made[(made["unit"] != whole) | made["_part"].isin(used)]
     made = made[made["unit"] != made["neighbour"]].sort_values(["unit", "rank", "_part"])
     made = made.drop_duplicates(["unit", "neighbour"]).drop(columns="_part")
     return type(neighbours)(made, neighbours.release, neighbours.file, neighbours.sha256)
+
+
+def _lists_of(panel: Panel, whole: str, listed: set[str]) -> set[str]:
+    """Choose among the codes of a merged unit that have lists; see `Neighbours.among`."""
+    parts = panel.parts[whole]
+    if whole in listed and whole not in parts:
+        return {whole}
+    eras = [set(era) for era in codes_by_era(parts)]
+    complete = [era for era in reversed(eras) if era <= listed]
+    partial = [era & listed for era in eras if era & listed]
+    return next(iter([*complete, *partial]), listed)

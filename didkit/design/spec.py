@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
@@ -35,7 +35,7 @@ class Spec:
     barred: frozenset[str] = frozenset()
     dropped: tuple[str, ...] = ()
     fixed: Comparison | None = None
-    renamed: tuple[str, ...] = ()
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:

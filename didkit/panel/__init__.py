@@ -2,6 +2,7 @@
 
 from didkit.panel.calendar import Calendar, Period
 from didkit.panel.comparison import Comparison
+from didkit.panel.geography import codes_by_era
 from didkit.panel.identity import Identity, nearest, unit_id, unit_ids
 from didkit.panel.metric import METRICS, Metric
 from didkit.panel.panel import Panel
@@ -19,6 +20,7 @@ __all__ = [
     "Period",
     "Source",
     "Status",
+    "codes_by_era",
     "nearest",
     "unit_id",
     "unit_ids",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from didkit.errors import PanelError, first_few
-from didkit.panel.calendar import Calendar
+from didkit.panel.calendar import Calendar, Gaps
+from didkit.panel.comparison import plain
 from didkit.panel.metric import Metric
+from didkit.panel.source import Source
 from didkit.panel.status import Cells, Status
 
 if TYPE_CHECKING:
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["joined"]
 
+Releases = Literal["same", "mixed"]
+_FEW = 5
 
-def joined(mine: Panel, theirs: Panel, *, releases: Literal["same", "mixed"]) -> Panel:
+
+def joined(mine: Panel, theirs: Panel, *, releases: Releases, gaps: Gaps) -> Panel:
     """Join two panels; see `Panel.join`."""
     if not isinstance(theirs, type(mine)):
         raise PanelError(
@@ -33,6 +39,13 @@ def joined(mine: Panel, theirs: Panel, *, releases: Literal["same", "mixed"]) ->
         raise PanelError(
             needed="releases='same' or releases='mixed'",
             found=repr(releases),
+            where="Panel.join",
+            todo="choose one",
+        )
+    if gaps not in ("refuse", "not available"):
+        raise PanelError(
+            needed="gaps='refuse' or gaps='not available'",
+            found=repr(gaps),
             where="Panel.join",
             todo="choose one",
         )
@@ -57,7 +70,7 @@ def joined(mine: Panel, theirs: Panel, *, releases: Literal["same", "mixed"]) ->
                     todo="select the metrics you want from each, or ask for the mixture by "
                     "name: panel.join(other, releases='mixed')",
                 )
-    calendar = mine.calendar.union(theirs.calendar)
+    calendar = mine.calendar.union(theirs.calendar, gaps=gaps)
     ids = sorted(set(mine.unit_ids) | set(theirs.unit_ids))
     units = _join_units(mine.units, theirs.units, ids)
     cells: dict[str, Cells] = {}
@@ -66,7 +79,10 @@ def joined(mine: Panel, theirs: Panel, *, releases: Literal["same", "mixed"]) ->
         their_cells = theirs.spread(key, ids, calendar) if key in theirs.metrics else None
         if mine_cells is not None and their_cells is not None:
             _refuse_differing(mine.metrics[key], theirs.metrics[key])
-            cells[key] = _agree(key, mine_cells, their_cells, ids, calendar)
+            differ, cells[key] = _agree(mine_cells, their_cells)
+            if differ.any():
+                said = _said(mine_cells, their_cells, differ, ids, calendar)
+                raise _disagreement(key, mine, theirs, said, releases)
         else:
             side = mine if mine_cells is not None else theirs
             cells[key] = side.spread(key, ids, calendar)
@@ -74,16 +90,20 @@ def joined(mine: Panel, theirs: Panel, *, releases: Literal["same", "mixed"]) ->
         key: tuple(dict.fromkeys((*mine.sources.get(key, ()), *theirs.sources.get(key, ()))))
         for key in cells
     }
-    log = mine.log
-    if not log.equals(theirs.log):
-        log = pd.concat([log, theirs.log], ignore_index=True)
+    logs = [mine.log]
+    if not mine.log.equals(theirs.log):
+        logs.append(theirs.log)
+    lacking = [one for one in calendar.labels if one not in mine.periods + theirs.periods]
+    if lacking:
+        what = [f"no source for period {one} when joined: its cells are absent" for one in lacking]
+        logs.append(pd.DataFrame({"what": what, "source": "join", "rows": 0}))
     return mine.replaced(
         units=units,
         calendar=calendar,
         metrics={key: (mine if key in mine.metrics else theirs).metrics[key] for key in cells},
         cells=cells,
         sources=sources,
-        log=log,
+        log=pd.concat(logs, ignore_index=True),
         parts={**mine.parts, **theirs.parts},
     )
 
@@ -126,27 +146,98 @@ def _join_units(mine: pd.DataFrame, theirs: pd.DataFrame, ids: list[str]) -> pd.
     return left.where(known, right).where(lambda frame: frame.notna(), "")
 
 
-def _agree(key: str, mine: Cells, theirs: Cells, ids: Sequence[str], calendar: Calendar) -> Cells:
-    """Put together cells of which each is held by one side, or by both alike."""
+def _agree(mine: Cells, theirs: Cells) -> tuple[NDArray[np.bool_], Cells]:
+    """Say which cells both sides hold and differ in; put the others together."""
     here, there = mine.status != Status.ABSENT, theirs.status != Status.ABSENT
     same = (mine.status == theirs.status) & (
         np.isclose(mine.value, theirs.value, rtol=1e-12, atol=0, equal_nan=True)
     )
-    differ = here & there & ~same
-    if differ.any():
-        at = [
-            f"{ids[i]} in {calendar.labels[t]}: {mine.value[i, t]:g} and {theirs.value[i, t]:g}"
-            for i, t in np.argwhere(differ)
-        ]
-        raise PanelError(
-            needed="cells that agree wherever both panels hold them",
-            found=f"{first_few(at)} differ",
-            where=f"metric {key!r}",
-            todo="choose the periods of each with select(periods=…) before joining",
-        )
-    return Cells(
+    cells = Cells(
         np.where(here, mine.value, theirs.value),
         np.where(here, mine.status, theirs.status).astype(np.int8),
         np.where(here, mine.lower, theirs.lower),
         np.where(here, mine.upper, theirs.upper),
     )
+    return here & there & ~same, cells
+
+
+def _said(
+    mine: Cells, theirs: Cells, differ: NDArray[np.bool_], ids: list[str], calendar: Calendar
+) -> list[tuple[str, str, str]]:
+    """Return what the two sides say of each cell that differs, and which cell it is."""
+
+    def written(cells: Cells, i: int, t: int) -> str:
+        status = Status(int(cells.status[i, t]))
+        if not np.isfinite(cells.value[i, t]):
+            return status.label
+        value = plain(float(cells.value[i, t]))
+        return value if mine.value[i, t] != theirs.value[i, t] else f"{value} ({status.label})"
+
+    return [
+        (written(mine, i, t), written(theirs, i, t), f"{ids[i]} in {calendar.labels[t]}")
+        for i, t in np.argwhere(differ)
+    ]
+
+
+def _disagreement(
+    key: str, mine: Panel, theirs: Panel, said: list[tuple[str, str, str]], releases: Releases
+) -> PanelError:
+    """Say which side holds what, and how to take each period from one side."""
+    one, other = (_release(panel.sources, key) for panel in (mine, theirs))
+    if one == other:
+        one, other = f"{one} on the left", f"{other} on the right"
+    first, *more = said
+    found = f"{one} says {first[0]}, {other} says {first[1]} for {first[2]}"
+    found += "".join(f"; {a} and {b} for {cell}" for a, b, cell in more[: _FEW - 1])
+    left = len(said) - _FEW
+    common = [label for label in mine.periods if label in set(theirs.periods)]
+    return PanelError(
+        needed="cells that agree wherever both panels hold them",
+        found=f"{found}; and {left:,} more" if left > 0 else found,
+        where=f"metric {key!r}, {len(said):,} of the cells that both hold; periods that both have: "
+        f"{common[0]}" + (f" to {common[-1]}" if len(common) > 1 else ""),
+        todo=_ready(mine, theirs, releases),
+    )
+
+
+def _release(sources: Mapping[str, tuple[Source, ...]], key: str) -> str:
+    return " + ".join(dict.fromkeys(source.release for source in sources[key]))
+
+
+def _ready(mine: Panel, theirs: Panel, releases: Releases) -> str:
+    """Write the line that takes the common periods from one side, where there is one."""
+    option = ", releases='mixed'" if releases == "mixed" else ""
+    runs = _runs(mine, theirs)
+    if runs:
+        line = f"a.select(periods={_argument(runs[0], mine)}).join(b{option})"
+        for run in runs[1:]:
+            line += f".join(a.select(periods={_argument(run, mine)}){option})"
+        return f"take the periods of both from one side, e.g. {line}"
+    runs = _runs(theirs, mine)
+    if runs:
+        line = "a" + "".join(
+            f".join(b.select(periods={_argument(run, theirs)}){option})" for run in runs
+        )
+        return f"take the periods of both from one side, e.g. {line}"
+    return "take each metric from one side: a.select(metrics=[…]) and b.select(metrics=[…])"
+
+
+def _runs(panel: Panel, other: Panel) -> list[list[str]]:
+    """Return the periods that the other panel lacks, in runs without a gap."""
+    runs: list[list[str]] = []
+    follows = False
+    for label in panel.periods:
+        lacks = label not in set(other.periods)
+        if lacks and follows:
+            runs[-1].append(label)
+        elif lacks:
+            runs.append([label])
+        follows = lacks
+    return runs
+
+
+def _argument(labels: list[str], panel: Panel) -> str:
+    """Write periods as they are given to select."""
+    if panel.calendar.kind in ("year", "reporting year"):
+        return f"range({labels[0]}, {int(labels[-1]) + 1})"
+    return repr(labels)

@@ -29,17 +29,19 @@ _NORMAL_MEDIAN = 0.454936  # median of a squared standard normal
 _SMALL = 0.25  # share of changes whose counts are called small
 _MOST_DISPERSED = 3.0
 _ZERO_COUNT = 0.5  # a count of zero, where a logarithm is needed
-_COLUMNS = (
+_LEAST_PERIODS = 3  # in two, a step is not told from a spike
+_TEXT = ("unit", "name", "period", "kind", "since")
+_COLUMNS = (  # what tells most comes first
     "unit",
     "name",
-    "kind",
-    "since",
     "period",
+    "kind",
     "from",
     "to",
-    "back",
     "percent",
     "statistic",
+    "since",
+    "back",
 )
 
 
@@ -134,8 +136,8 @@ def recording_breaks(
     Returns
     -------
     DataFrame
-        One row a flag, largest first: ``unit, name, kind, since, period, from, to, back,
-        percent, statistic``. ``from`` is the value in ``since``, ``to`` the one in ``period``,
+        One row a flag, largest first: ``unit, name, period, kind, from, to, percent, statistic,
+        since, back``. ``from`` is the value in ``since``, ``to`` the one in ``period``,
         and ``back`` the one after a spike (NaN for steps); ``percent`` is the change as
         published (of a spike: from the geometric mean of both sides). A zero stands for half a
         count, or for the largest rate that rounds to it. ``attrs`` holds how many steps were
@@ -145,8 +147,9 @@ def recording_breaks(
     Raises
     ------
     PanelError
-        If the metric is unknown or has negative values, an option is out of range, or fewer
-        than 30 steps between periods with at least 10 units remain.
+        If the metric is unknown or has negative values, an option is out of range, the panel has
+        fewer than three periods, or fewer than 30 steps between periods with at least 10 units
+        remain.
 
     Examples
     --------
@@ -167,6 +170,13 @@ def recording_breaks(
     if dispersion is not None:
         _check_option("dispersion", dispersion, zero=True)
     known = panel.metric(metric)
+    if len(panel.periods) < _LEAST_PERIODS:
+        raise PanelError(
+            needed="at least three periods, since in two a step looks like a spike",
+            found=f"{len(panel.periods)} ({', '.join(panel.periods)})",
+            where=f"recording_breaks, metric {known.name!r}",
+            todo="use a panel of more periods; compare() lists the changes between two releases",
+        )
     level, noise = _levels(panel, known)
     jumps: list[_Jump] = []
     spread: dict[str, float] = {}
@@ -350,9 +360,8 @@ def _table(panel: Panel, value: Floats, level: Floats, jumps: list[_Jump]) -> pd
                 "statistic": jump.statistic,
             }
         )
-    text, numbers = _COLUMNS[:5], _COLUMNS[5:]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.astype(dict.fromkeys(text, str) | dict.fromkeys(numbers, float))
+    return frame.astype({column: str if column in _TEXT else float for column in _COLUMNS})
 
 
 def _too_few(name: str, judged: int, level: Floats) -> PanelError:

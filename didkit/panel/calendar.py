@@ -13,7 +13,11 @@ from didkit.errors import PanelError, first_few
 __all__ = ["Calendar", "Period"]
 
 Period = str | int
+Gaps = Literal["refuse", "not available"]
 Kind = Literal["reporting year", "split year", "year", "declared"]
+
+_FEW = 5
+_CONSECUTIVE = "consecutive periods, since event time counts positions"
 
 _YEAR = re.compile(r"(?:18|19|20|21)\d\d", re.ASCII)
 _SPLIT = re.compile(r"((?:18|19|20|21)\d\d)[-/–]?(\d\d)", re.ASCII)
@@ -25,6 +29,11 @@ def _text(raw: object) -> str:
     if isinstance(raw, Real) and not isinstance(raw, Integral) and float(raw).is_integer():
         return str(int(float(raw)))
     return str(raw).strip()
+
+
+def _shown(texts: Sequence[str]) -> str:
+    """Show the first few, with their number only where some are not shown."""
+    return ", ".join(texts) if len(texts) <= _FEW else first_few(texts, _FEW)
 
 
 def _unparsed(raw: object, needed: str, todo: str) -> PanelError:
@@ -104,11 +113,11 @@ class Calendar:
             ]
             if gaps:
                 raise PanelError(
-                    needed="consecutive periods, since event time counts positions",
-                    found=f"a gap: {first_few(gaps)}",
+                    needed=_CONSECUTIVE,
+                    found=f"a gap: {_shown(gaps)}",
                     where="the calendar",
-                    todo="add the missing period (all cells not available), or choose "
-                    "periods on one side of the gap",
+                    todo="choose periods on one side of the gap, or make a panel of each side and "
+                    "join them: one.join(other, gaps='not available')",
                 )
 
     @classmethod
@@ -201,13 +210,32 @@ class Calendar:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def union(self, other: Calendar) -> Calendar:
+    @property
+    def span(self) -> str:
+        """The first and the last label in words; the label itself where there is one."""
+        first, last = self.labels[0], self.labels[-1]
+        return first if first == last else f"{first} to {last}"
+
+    def union(self, other: Calendar, *, gaps: Gaps = "refuse") -> Calendar:
         """Join two calendars of one kind.
+
+        Parameters
+        ----------
+        other : Calendar
+            Of the same kind.
+        gaps : {"refuse", "not available"}
+            What to do about periods between the two that neither has: refuse, or let them stand.
 
         Raises
         ------
         PanelError
-            If the kinds differ or the union has a gap.
+            If the kinds differ or the union has a gap that was not asked for.
+
+        Examples
+        --------
+        >>> one, other = Calendar.of([2011, 2012]), Calendar.of([2014])
+        >>> one.union(other, gaps="not available").labels
+        ('2011', '2012', '2013', '2014')
         """
         if self.kind != other.kind:
             raise PanelError(
@@ -225,7 +253,21 @@ class Calendar:
                     todo="declare one calendar for both",
                 )
             return self
-        return Calendar.of((*self.labels, *other.labels), kind=self.kind)
+        ends = {_end_year(label)[0] for label in (*self.labels, *other.labels)}
+        every = range(min(ends), max(ends) + 1)
+        lacking = [self._label(end, self.kind) for end in every if end not in ends]
+        if lacking and gaps == "refuse":
+            # neither side has a gap of its own, so there is one, between the two
+            before = self._label(_end_year(lacking[0])[0] - 1, self.kind)
+            after = self._label(_end_year(lacking[-1])[0] + 1, self.kind)
+            raise PanelError(
+                needed=_CONSECUTIVE,
+                found=f"a gap: {before} → {after}",
+                where="joining panels",
+                todo=f"join a release that covers {_shown(lacking)} as well, or let the cells in "
+                "between stand without a value: join(…, gaps='not available')",
+            )
+        return Calendar(tuple(self._label(end, self.kind) for end in every), self.kind)
 
     def window(self, first: object, last: object) -> Sequence[str]:
         """Return the labels from `first` to `last`, both included."""

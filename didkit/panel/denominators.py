@@ -28,17 +28,19 @@ _LEAST_UNITS = 10
 _TO_SD = 1.4826  # median absolute deviation → standard deviation of a normal
 _MAD_SD = 1.1664  # its own standard error, times the root of n, in standard deviations
 _SHOWN = 5  # units in `moved_most`
-_COLUMNS = (
-    "basis",
-    "since",
+_LEAST_PERIODS = 3  # in two there is no other transition to hold the one against
+_NO_RATIO = 1e-9  # of a computed rate, the logarithm of its own population over itself
+_COLUMNS = (  # what tells most comes first
     "period",
-    "n",
+    "basis",
+    "flagged",
+    "statistic",
+    "critical",
     "median",
     "spread",
     "rounding",
-    "statistic",
-    "critical",
-    "flagged",
+    "n",
+    "since",
     "moved_most",
 )
 
@@ -93,18 +95,20 @@ def denominator_breaks(
     Returns
     -------
     DataFrame
-        One row a transition and basis: ``basis`` ("implied", or "implied / population");
-        ``since, period``: last period before and first period after; ``n`` units with both;
+        One row a transition and basis: ``period``, the first after it; ``basis`` ("implied", or
+        "implied / population"); ``flagged`` if the ``statistic`` is above ``critical``;
         ``median`` change and its robust ``spread`` over units in %; ``rounding``, the spread
-        that rounding alone gives, in %; ``statistic`` and ``critical``; ``flagged`` if it is
-        above; ``moved_most``: the units furthest from the median, with their distance in %.
-        With fewer than 10 units the statistic is NaN and nothing is flagged.
+        that rounding alone gives, in %; ``n`` units with a rate before and after; ``since``, the
+        last period before; ``moved_most``: the units furthest from the median, with their
+        distance in %. With fewer than 10 units the statistic is NaN and nothing is flagged. The
+        ratio of a computed rate is left out where it is one by construction, and
+        ``attrs["left_out"]`` says so.
 
     Raises
     ------
     PanelError
-        If the metric is no rate, its count is not in the panel, an option is out of range, or
-        no two periods have 10 units with a rate above its rounding and a count above zero.
+        If the metric is no rate, its count is not in the panel, an option is out of range, the
+        panel has fewer than three periods, or no two periods have 10 units with a rate above its rounding and a count above zero.
 
     Examples
     --------
@@ -131,9 +135,20 @@ def denominator_breaks(
     _check_options(smooth=smooth, smooth_ratio=smooth_ratio, false_alarms=false_alarms)
     metric = panel.metric(rate)
     implied = _implied(panel, metric, smooth)
-    bases = [implied]
+    if len(panel.periods) < _LEAST_PERIODS:
+        raise PanelError(
+            needed="at least three periods",
+            found=f"{len(panel.periods)} ({', '.join(panel.periods)})",
+            where=f"denominator_breaks, metric {metric.name!r}",
+            todo="use a panel of more periods; compare() lists the changes between two releases",
+        )
+    bases, left_out = [implied], []
     if metric.denominator is not None and metric.denominator in panel.metrics:
-        bases.append(_over(panel, metric.denominator, implied, smooth_ratio))
+        ratio = _over(panel, metric.denominator, implied, smooth_ratio)
+        if metric.derivation != "published" and _is_one(ratio):
+            left_out.append(f"{ratio.basis}: the rate was {metric.derivation}, so it is always 1")
+        else:
+            bases.append(ratio)
     rows: list[dict[str, Any]] = []
     for series in bases:
         rows += _transitions(panel, series, false_alarms)
@@ -151,19 +166,36 @@ def denominator_breaks(
             where=f"denominator_breaks, metric {metric.name!r}",
             todo="use a panel of more units or periods",
         )
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    found = pd.DataFrame(rows, columns=list(_COLUMNS))
+    found.attrs = {"left_out": left_out}
+    return found
+
+
+def _is_one(ratio: _Series) -> bool:
+    """Tell whether a ratio is one wherever it is known."""
+    known = ratio.log[np.isfinite(ratio.log)]
+    return bool(known.size and (np.abs(known) < _NO_RATIO).all())
+
+
+def _no_rate(panel: Panel, metric: Metric) -> PanelError:
+    """Say that there is no count to divide, and which rate is made of this count."""
+    rates = [repr(one.name) for one in panel.metrics.values() if one.numerator == metric.name]
+    lacking = "its count is not named" if metric.numerator is None else "which is not there"
+    count = "" if metric.numerator is None else f" of {metric.numerator!r}, "
+    return PanelError(
+        needed="a rate, and in the same panel the count it is made of",
+        found=f"{metric.name!r} is a {metric.kind}{count or '; '}{lacking}",
+        where="denominator_breaks",
+        todo=f"did you mean {' or '.join(rates)}?"
+        if rates
+        else "read the count too, or give the metric a numerator: Metric(numerator=…)",
+    )
 
 
 def _implied(panel: Panel, metric: Metric, smooth: float) -> _Series:
     """Return the population implied by a rate and its count, in logarithms."""
     if metric.numerator is None or metric.numerator not in panel.metrics:
-        raise PanelError(
-            needed="a rate, and in the same panel the count it is made of",
-            found=f"{metric.name!r} is a {metric.kind}; count: {metric.numerator or 'not named'}; "
-            f"the panel has {', '.join(panel.metrics)}",
-            where="denominator_breaks",
-            todo="read the count too, or give the metric a numerator: Metric(numerator=…)",
-        )
+        raise _no_rate(panel, metric)
     log = np.full((len(panel.unit_ids), len(panel.periods)), np.log(metric.per))
     variance = np.zeros_like(log)
     for part, sign in ((panel.metric(metric.numerator), 1), (metric, -1)):

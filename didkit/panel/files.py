@@ -350,7 +350,8 @@ def _positions(column: Any, known: list[str], name: str, where: str) -> np.ndarr
 def to_csv(panel: Panel, path: str | PathLike[str]) -> None:
     """Write `tidy` as CSV (UTF-8) that is safe to open in a spreadsheet.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe. To read the same cells
+    Texts are quoted, numbers are not. Text that a spreadsheet would take for a formula, as a whole
+    or where it may be split (``Kent;=1+1``), gets an apostrophe. To read the same cells
     back: ``pandas.read_csv(path, dtype={"unit": str, "period": str})`` (before pandas 3.1 with
     ``float_precision="round_trip"``), then `from_frame` with ``layout="long"``,
     ``metrics="metric"`` and each other column by its name. For the whole panel see
@@ -380,7 +381,7 @@ def to_csv(panel: Panel, path: str | PathLike[str]) -> None:
     ...     panel.to_csv(Path(folder) / "panel.csv")
     ...     text = (Path(folder) / "panel.csv").read_text(encoding="utf-8")
     >>> text.splitlines()[1]
-    '303,303,2018,cin,310.0,observed,310.0,310.0,data frame'
+    '"303","303","2018","cin",310.0,"observed",310.0,310.0,"data frame"'
     """
     with _encodable(f"to_csv({str(path)!r})"):
         write_whole(path, safe_csv(tidy(panel)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from didkit.panel.merging import Form, Merger, merge_units, with_rows
 if TYPE_CHECKING:
     from didkit.panel.panel import Panel
 
-__all__ = ["REORGANISED", "Era", "harmonise", "merged"]
+__all__ = ["REORGANISED", "Era", "codes_by_era", "harmonise", "merged"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,11 @@ REORGANISED: tuple[tuple[Era, ...], ...] = (
 
 
 def harmonise(
-    panel: Panel, to: object = "comparable", *, merge: Mapping[Any, object] | None = None
+    panel: Panel,
+    to: object = "comparable",
+    *,
+    merge: Mapping[Any, object] | None = None,
+    vintages: Literal["same", "mixed"] = "same",
 ) -> Panel:
     """Merge reorganised authorities into the smallest units that are comparable throughout.
 
@@ -71,6 +75,11 @@ def harmonise(
     merge : mapping of unit to unit, optional
         Others to merge by name, the first into the second, whose id stays: ``{201: 204}``.
         City of London (201) and Isles of Scilly (420) stay as they are unless named here.
+    vintages : {"same", "mixed"}
+        ``"same"`` refuses to compute a rate of merged units over a denominator of another
+        release than the rate's, since a census moves populations. ``"mixed"`` asks for it by
+        name; the denominator's sources are then among the rate's. A rate made by `compute_rate`
+        names its denominator, and is computed over the same one.
 
     Returns
     -------
@@ -84,14 +93,14 @@ def harmonise(
     ------
     PanelError
         Ids that are not 3-digit codes, a year that does not parse, a unit to merge that is not
-        in the panel, or old and new codes of one area with different totals in a period.
+        in the panel, old and new codes of one area with different totals in a period, or a
+        rate and its denominator of different releases without ``vintages="mixed"``.
 
     Warns
     -----
     DidkitWarning
         A metric that is neither a count nor made of two counts of the panel has no value for
-        merged units; an era of which the panel has some authorities only; a rate and a
-        population from different releases.
+        merged units; an era of which the panel has some authorities only.
 
     Examples
     --------
@@ -113,9 +122,17 @@ def harmonise(
             where="Panel.harmonise",
             todo="make the panel with identity='la_code', or merge such units before",
         )
+    if vintages not in ("same", "mixed"):
+        raise PanelError(
+            needed="vintages='same' or vintages='mixed'",
+            found=repr(vintages),
+            where="Panel.harmonise",
+            todo="choose one",
+        )
     year = None if isinstance(to, str) and to == "comparable" else _asked_year(panel, to)
-    made = merge_units(panel, _reorganised(panel, year))
-    return merge_units(made, _by_name(made, {} if merge is None else merge))
+    mixed = vintages == "mixed"
+    made = merge_units(panel, _reorganised(panel, year), mixed=mixed)
+    return merge_units(made, _by_name(made, {} if merge is None else merge), mixed=mixed)
 
 
 def merged(panel: Panel) -> pd.DataFrame:
@@ -141,6 +158,40 @@ def merged(panel: Panel) -> pd.DataFrame:
         },
         dtype=object,
     )
+
+
+def codes_by_era(parts: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of codes that each make up a merged unit, the oldest era first.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        All codes of the unit, as in ``panel.parts``.
+
+    Returns
+    -------
+    tuple of tuple of str
+        One set an era of which all codes are among `parts`; codes that were never reorganised
+        are in each of them.
+
+    Examples
+    --------
+    >>> codes_by_era(["835", "836", "837", "838", "839"])
+    (('835', '836', '837'), ('838', '839'))
+    >>> codes_by_era(["201", "204"])
+    (('201', '204'),)
+    """
+    given = set(parts)
+    areas = [[era for era in area if given >= set(era.codes)] for area in REORGANISED]
+    areas = [area for area in areas if area]
+    rest = given - {code for area in areas for era in area for code in era.codes}
+    made = []
+    for year in sorted({era.first for area in areas for era in area} or {0}):
+        codes = set(rest)
+        for area in areas:
+            codes |= set(([area[0]] + [era for era in area if era.first <= year])[-1].codes)
+        made.append(tuple(sorted(codes)))
+    return tuple(dict.fromkeys(made))
 
 
 # -- years ---------------------------------------------------------------------------------------

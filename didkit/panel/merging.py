@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import DidkitWarning, PanelError, first_few
 from didkit.panel.metric import Metric
+from didkit.panel.rates import derived, roofed
 from didkit.panel.source import Source
 from didkit.panel.status import Cells, Status
 
@@ -88,13 +89,19 @@ def with_rows(panel: Panel) -> frozenset[str]:
     return frozenset(unit for unit, there in zip(panel.unit_ids, seen, strict=True) if there)
 
 
-def merge_units(panel: Panel, mergers: Sequence[Merger]) -> Panel:
+def merge_units(panel: Panel, mergers: Sequence[Merger], *, mixed: bool) -> Panel:
     """Return the panel with some units merged and all others as they are.
+
+    Parameters
+    ----------
+    mixed : bool
+        Whether a rate may be computed over a denominator of another release.
 
     Raises
     ------
     PanelError
-        If the old and the new codes of an area both have values in a period, and these disagree.
+        If the old and the new codes of an area both have values in a period, and these disagree,
+        or a rate and its denominator are of different releases, unless `mixed`.
     """
     if not mergers:
         return panel
@@ -118,7 +125,7 @@ def merge_units(panel: Panel, mergers: Sequence[Merger]) -> Panel:
     lost: list[str] = []
     for key, metric in panel.metrics.items():
         if metric.kind != "count" and summed:
-            told = _not_a_count(panel, metric, summed, cells, place, row)
+            told = _not_a_count(panel, metric, summed, cells, place, row, mixed)
             sources[key] = (*sources[key], *told.sources)
             notes += told.log
             lost += told.lost
@@ -272,6 +279,7 @@ def _not_a_count(
     cells: Mapping[str, Cells],
     place: Mapping[str, int],
     row: Mapping[str, int],
+    mixed: bool,
 ) -> _Told:
     """Compute a rate again for merged units, or leave it without a value and say so."""
     parts = _counts_of(panel, metric)
@@ -281,7 +289,7 @@ def _not_a_count(
         applies = made.status[0] == Status.NOT_AVAILABLE
         if parts is not None:
             top, bottom = (_unit(cells[part], place[one.unit]) for part in parts)
-            made = _where(applies, _ratio(top, bottom, metric.per), made)
+            made = _where(applies, _ratio(top, bottom, metric), made)
         _put(cells[metric.name], place[one.unit], made)
         if applies.any():
             touched.append(one.unit)
@@ -296,22 +304,39 @@ def _not_a_count(
             log=({"source": metric.name, "what": what, "rows": lost},),
             lost=(f"{metric.name!r} for {units} ({todo})",),
         )
-    releases = dict.fromkeys(s.release for s in panel.sources[metric.name])
-    bases = dict.fromkeys(s.release for s in panel.sources[parts[1]])
-    if not set(bases) <= set(releases):
-        warnings.warn(
-            f"Panel.harmonise: {metric.name!r} is from {first_few(releases)}, and for the merged "
-            f"units {units} it is computed with {parts[1]!r} from {first_few(bases)}, which may be "
-            "of another vintage. For one vintage throughout use compute_rate(…, "
-            "replace_published=True) afterwards.",
-            DidkitWarning,
-            stacklevel=4,
+    return _Told(sources=_sources(panel, metric, parts, units, mixed))
+
+
+def _sources(
+    panel: Panel, metric: Metric, parts: tuple[str, str], units: str, mixed: bool
+) -> tuple[Source, ...]:
+    """Say where the rates of merged units come from; two vintages are refused unless asked for.
+
+    A rate that was computed here names its denominator, which may be of another release than its
+    count; it has to be the one that the panel holds.
+    """
+    own = dict.fromkeys(s.release for s in panel.sources[metric.name])
+    base = dict.fromkeys(s.release for s in panel.sources[parts[1]])
+    same = derived(*parts, base, metric.per) == metric.derivation or own.keys() == base.keys()
+    if not (same or mixed):
+        made = metric.derivation if metric.derivation != "published" else f"from {first_few(own)}"
+        raise PanelError(
+            needed=f"{metric.name!r} of merged units over a denominator of its own vintage",
+            found=f"{metric.name!r} {made}, and {parts[1]!r} from {first_few(base)}",
+            where=f"Panel.harmonise, metric {metric.name!r}, units {units}",
+            todo=f"take {metric.name!r} out with select() (compute_rate can make it from "
+            f"{parts[1]!r}), join the {parts[1]!r} of its own release, or ask for the mixture by "
+            "name: vintages='mixed'",
         )
     note = (
         f"for the merged units {units} computed: {parts[0]} / {parts[1]} "
-        f"({', '.join(bases)}) × {metric.per:,}"
+        f"({', '.join(base)}) × {metric.per:,}"
     )
-    return _Told(sources=(Source(next(iter(releases), "computed"), note=note),))
+    if own.keys() == base.keys():
+        return (Source(next(iter(own), "computed"), note=note),)
+    known = panel.sources[metric.name]
+    others = dict.fromkeys(s for part in parts for s in panel.sources[part] if s not in known)
+    return (*others, Source("computed", note=note))
 
 
 def _counts_of(panel: Panel, metric: Metric) -> tuple[str, str] | None:
@@ -352,8 +377,9 @@ def _where(chosen: NDArray[np.bool_], one: Cells, other: Cells) -> Cells:
     )
 
 
-def _ratio(top: Cells, bottom: Cells, per: int) -> Cells:
+def _ratio(top: Cells, bottom: Cells, metric: Metric) -> Cells:
     """Divide two counts; the bounds are those of the counts at their worst."""
+    per = metric.per
     status = _BACK[np.maximum(_RANK[top.status], _RANK[bottom.status])]
     status = np.where(bottom.value == 0, Status.NOT_AVAILABLE, status).astype(np.int8)
     known = np.isin(status, _ORDER[:3])
@@ -362,6 +388,7 @@ def _ratio(top: Cells, bottom: Cells, per: int) -> Cells:
         value = top.value / bottom.value * per
         low = top.lower / np.where(bottom.upper > 0, bottom.upper, np.nan) * per
         high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * per
+    high = roofed(metric, value, low, high)
     return Cells(
         np.where(known, value, np.nan),
         status,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from didkit.errors import PanelError
-from didkit.panel.agreement import joined
+from didkit.panel.agreement import Releases, joined
 from didkit.panel.breaks import recording_breaks
 from didkit.panel.build import cells_from_long, cells_from_wide
-from didkit.panel.calendar import Calendar, Kind
+from didkit.panel.calendar import Calendar, Gaps, Kind
 from didkit.panel.comparison import compare
 from didkit.panel.denominators import denominator_breaks
 from didkit.panel.files import from_parquet, to_csv, to_excel, to_parquet
@@ -22,12 +23,16 @@ from didkit.panel.geography import harmonise, merged
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
 from didkit.panel.rates import compute_rate
+from didkit.panel.selection import select
 from didkit.panel.source import Source
-from didkit.panel.status import Cells, Status
+from didkit.panel.status import Cells
 from didkit.panel.tables import LABELS, describe, missing, provenance, tidy, to_html
 
 __all__ = ["Panel", "Source"]
 
+_SHOWN = 8  # metrics in the short text
+_E_CODE = re.compile(r"E[0-9]{8}", re.ASCII | re.IGNORECASE)
+_LOG = ("what", "source", "rows")  # pandas hides the middle one where there is little room
 What = Literal["value", "status", "lower", "upper"]
 
 
@@ -50,7 +55,7 @@ class Panel:
     sources : mapping of str to tuple of Source
         For every metric, the files it came from.
     log : DataFrame, optional
-        Rows of the sources by what became of them: ``source, what, rows``.
+        Rows of the sources by what became of them: ``what, source, rows``.
     identity : {"la_code", "any"}
         What the ids are.
     parts : mapping of str to sequence of str, optional
@@ -84,7 +89,7 @@ class Panel:
         self.metrics: Mapping[str, Metric] = dict(metrics)
         self._cells = dict(cells)
         self.sources: Mapping[str, tuple[Source, ...]] = dict(sources)
-        self._log = _no_log() if log is None else log
+        self._log = _no_log() if log is None else _in_order(log)
         self.identity: Identity = identity
         self._row = {code: i for i, code in enumerate(units.index)}
         self._names = [str(name) for name in units["name"]]
@@ -151,7 +156,11 @@ class Panel:
             the units (England, a region: 970, 980 to 990, 999, E92…, E12…) are refused; regions
             alone may be units, with ``"any"``.
         calendar : str or sequence, optional
-            A kind of calendar, or the periods in order. By default told from the labels.
+            What the labels mean. ``"year"``: calendar years (2018). ``"split year"``: two years
+            in a row (2017-18, 2017/18, 201718). ``"reporting year"``: the year that ends on 31
+            March, so that 2018 and 2017-18 are one period. ``"declared"``: any other labels, in
+            the order in which they are found; a sequence gives the labels in order instead. By
+            default ``"year"`` or ``"split year"``, told from the labels.
 
         Raises
         ------
@@ -247,7 +256,7 @@ class Panel:
 
     @property
     def log(self) -> pd.DataFrame:
-        """What became of the rows of each source: ``source, what, rows`` (a copy)."""
+        """What became of the rows of each source: ``what, source, rows`` (a copy)."""
         return self._log.copy()
 
     def name_of(self, unit: object) -> str:
@@ -265,11 +274,11 @@ class Panel:
         """
         code = self.canonical(unit)
         if code not in self._row:
+            todo = nearest(code, list(self._row), [str(n) for n in self._units["name"]])
+            if self.identity == "la_code" and _E_CODE.fullmatch(code):
+                todo = "use the 3-digit code, not the E-code"
             raise PanelError(
-                needed="a unit of the panel, by its id",
-                found=repr(unit),
-                where=where,
-                todo=nearest(code, list(self._row), [str(n) for n in self._units["name"]]),
+                needed="a unit of the panel, by its id", found=repr(unit), where=where, todo=todo
             )
         return code
 
@@ -394,9 +403,13 @@ class Panel:
         return provenance(self)
 
     def __repr__(self) -> str:
+        names = list(self.metrics)
+        shown = ", ".join(names[:_SHOWN])
+        if len(names) > _SHOWN:
+            shown += f", … {len(names) - _SHOWN} more"
         return (
             f"Panel({len(self._units)} units × {len(self.calendar)} periods "
-            f"({self.periods[0]} to {self.periods[-1]}); metrics: {', '.join(self.metrics)})"
+            f"({self.calendar.span}); metrics: {shown})"
         )
 
     def _repr_html_(self) -> str:
@@ -407,6 +420,7 @@ class Panel:
     compare = compare
     denominator_breaks = denominator_breaks
     recording_breaks = recording_breaks
+    select = select
     harmonise = harmonise
     merged = merged
     compute_rate = compute_rate
@@ -440,64 +454,11 @@ class Panel:
             parts=self.parts if parts is None else parts,
         )
 
-    def select(
-        self,
-        *,
-        metrics: Iterable[str] | None = None,
-        periods: Iterable[object] | None = None,
-        units: Iterable[object] | None = None,
-    ) -> Panel:
-        """Keep some metrics, periods or units; what is left out is in the log.
-
-        Raises
-        ------
-        PanelError
-            If one of them is unknown, nothing is left, or the periods kept have a gap.
-        """
-        keep_metrics = [self.metric(m).name for m in metrics] if metrics is not None else None
-        keep_periods = (
-            sorted({self.calendar.position(p, where="periods=") for p in periods})
-            if periods is not None
-            else list(range(len(self.calendar)))
-        )
-        keep_units = (
-            sorted({self._row[self.find(u, where="units=")] for u in units})
-            if units is not None
-            else list(range(len(self._units)))
-        )
-        names = list(self.metrics) if keep_metrics is None else keep_metrics
-        if not names or not keep_periods or not keep_units:
-            raise PanelError(
-                needed="at least one metric, period and unit",
-                found=f"{len(names)} metrics, {len(keep_periods)} periods, {len(keep_units)} units",
-                where="Panel.select",
-                todo="select something",
-            )
-        rows, cols = np.array(keep_units, dtype=np.intp), np.array(keep_periods, dtype=np.intp)
-        logged = []
-        for key, cells in self._cells.items():
-            before = int((cells.status != Status.ABSENT).sum())
-            kept = cells.status[np.ix_(rows, cols)] if key in names else np.empty((0, 0))
-            gone = before - int((kept != Status.ABSENT).sum())
-            if gone:
-                what = "cells left out by select" if key in names else "metric not selected"
-                logged.append({"source": key, "what": what, "rows": gone})
-        labels = tuple(self.periods[i] for i in keep_periods)
-        log = pd.concat([self._log, pd.DataFrame(logged)], ignore_index=True)
-        return self.replaced(
-            units=self._units.iloc[keep_units],
-            calendar=Calendar(labels, self.calendar.kind),
-            metrics={key: self.metrics[key] for key in names},
-            cells={key: self._cells[key].take(rows, cols) for key in names},
-            sources={key: self.sources[key] for key in names},
-            log=log if logged else self._log,
-        )
-
     def __or__(self, other: Panel) -> Panel:
         """Join two panels that are disjoint or agree; see `join` for what is refused."""
         return self.join(other)
 
-    def join(self, other: Panel, *, releases: Literal["same", "mixed"] = "same") -> Panel:
+    def join(self, other: Panel, *, releases: Releases = "same", gaps: Gaps = "refuse") -> Panel:
         """Join two panels.
 
         Parameters
@@ -507,14 +468,38 @@ class Panel:
         releases : {"same", "mixed"}
             ``"same"`` refuses one metric from two releases, since published counts are revised.
             ``"mixed"`` asks for it by name; the releases stay in the provenance.
+        gaps : {"refuse", "not available"}
+            What to do about periods between the two that neither has. ``"not available"`` lets
+            them stand in the calendar without a value: no source has a row for them, so their
+            cells are ``absent``, and the log names them.
+
+        Returns
+        -------
+        Panel
+            With the units, periods and metrics of both.
 
         Raises
         ------
         PanelError
             If ids or calendars are of different kinds, two releases of one metric meet without
-            ``releases="mixed"``, or cells disagree.
+            ``releases="mixed"``, periods between the two are in neither, or cells disagree.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> one, other = (
+        ...     Panel.from_frame(
+        ...         pd.DataFrame({"la": [303, 926], "year": year, "cin": [310.0, 280]}),
+        ...         unit="la",
+        ...         period="year",
+        ...         metrics=["cin"],
+        ...     )
+        ...     for year in (2012, 2014)
+        ... )
+        >>> one.join(other, gaps="not available").wide("cin").loc["926"].tolist()
+        [280.0, nan, 280.0]
         """
-        return joined(self, other, releases=releases)
+        return joined(self, other, releases=releases, gaps=gaps)
 
     def spread(self, key: str, ids: Sequence[str], calendar: Calendar) -> Cells:
         """Lay the cells of a metric out over other units and periods."""
@@ -524,11 +509,16 @@ class Panel:
         return self._cells[key].take(rows, cols)
 
 
+def _in_order(log: pd.DataFrame) -> pd.DataFrame:
+    first = [column for column in _LOG if column in log.columns]
+    return log[first + [column for column in log.columns if column not in _LOG]]
+
+
 def _no_log() -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "source": pd.Series(dtype=str),
             "what": pd.Series(dtype=str),
+            "source": pd.Series(dtype=str),
             "rows": pd.Series(dtype="int64"),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +11,12 @@ import numpy as np
 from didkit.errors import PanelError, first_few
 from didkit.panel.metric import Metric
 from didkit.panel.source import Source
-from didkit.panel.status import Cells, Status
+from didkit.panel.status import Cells, Floats, Status
 
 if TYPE_CHECKING:
     from didkit.panel.panel import Panel
 
-__all__ = ["compute_rate"]
+__all__ = ["compute_rate", "derived", "roofed"]
 
 
 def compute_rate(
@@ -49,7 +50,8 @@ def compute_rate(
     Returns
     -------
     Panel
-        With the rate, its bounds from the bounds of the count, and how it was made.
+        With the rate, its bounds from the bounds of both counts (those of a percentage end at
+        100, unless it is above), and how it was made.
 
     Raises
     ------
@@ -110,11 +112,12 @@ def compute_rate(
             where=repr(denominator),
             todo="mend the population, or leave these units out by name",
         )
-    derivation = f"computed: {top_name} / {denominator} ({', '.join(known)}) × {rate.per:,}"
+    derivation = derived(top_name, denominator, known, rate.per)
     with np.errstate(invalid="ignore"):
         value = top.value / bottom.value * rate.per
         low = top.lower / bottom.upper * rate.per
         high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * rate.per
+    high = roofed(rate, value, low, high)
     unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
     lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
     status = np.where(unknown, lost, top.status).astype(np.int8)
@@ -129,3 +132,20 @@ def compute_rate(
             rate.name: (*panel.sources[top_name], *panel.sources[denominator], note),
         },
     )
+
+
+def derived(numerator: str, denominator: str, releases: Iterable[str], per: int) -> str:
+    """Say how a rate is computed, and over which release of the denominator."""
+    return f"computed: {numerator} / {denominator} ({', '.join(releases)}) × {per:,}"
+
+
+def roofed(metric: Metric, value: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Return upper bounds; those of a percentage end at 100, since a part is not above its whole.
+
+    A percentage that is above 100 by its value or its lower bound is no part of a whole, or of
+    another table: its bounds stay as computed. A cell without a lower bound is not known at all.
+    """
+    if metric.kind != "percent":
+        return upper
+    part = np.isfinite(lower) & (lower <= 100) & ~(value > 100)
+    return np.where(part, np.fmin(upper, 100), upper)

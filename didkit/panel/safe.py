@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 import os
+import re
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 __all__ = ["safe_csv", "safe_text", "write_whole"]
 
-_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_START = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
+# A spreadsheet that splits at semicolons, tabs or bars knows no quotes after the first cell.
+_SPLIT = re.compile(r"([;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠])")
+_NUMBER = (int, float, np.integer, np.floating, np.bool_, Decimal)
 
 
 def safe_text(value: object) -> object:
     """Put an apostrophe before text that a spreadsheet would take for a formula.
 
-    Numbers stay numbers.
+    Also inside a text, where a spreadsheet may split it. Numbers stay numbers.
 
     Examples
     --------
     >>> safe_text("=1+1"), safe_text("Kent"), safe_text(-3.5)
     ("'=1+1", 'Kent', -3.5)
+    >>> safe_text("Kent;=1+1")
+    "Kent;'=1+1"
     """
-    if isinstance(value, str) and value.startswith(_STARTS):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    inside = _SPLIT.sub(r"\1'", value)
+    return f"'{inside}" if _START.match(value) else inside
 
 
 def safe_csv(frame: pd.DataFrame) -> str:
     """Write a frame as CSV that is safe to open in a spreadsheet.
 
+    Every text is quoted, numbers and what is missing are not.
+
     Examples
     --------
-    >>> safe_csv(pd.DataFrame({"name": ["=cmd()", "Kent"], "value": [-1.5, 2.0]})).splitlines()
-    ['name,value', "'=cmd(),-1.5", 'Kent,2.0']
+    >>> print(safe_csv(pd.DataFrame({"name": ["=cmd()", "Kent"], "value": [-1.5, 2.0]})))
+    "name","value"
+    "'=cmd()",-1.5
+    "Kent",2.0
+    <BLANKLINE>
     """
-    made = frame.astype(object).map(safe_text)
-    made.columns = [str(safe_text(str(column))) for column in frame.columns]
-    return made.to_csv(index=False, lineterminator="\r\n")
+    columns = [map(_cell, frame.iloc[:, j].tolist()) for j in range(frame.shape[1])]
+    head = [_quoted(str(column)) for column in frame.columns]
+    return "".join(",".join(row) + "\r\n" for row in (head, *zip(*columns, strict=True)))
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return ""
+    return str(value) if isinstance(value, _NUMBER) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    return '"' + str(safe_text(text)).replace('"', '""') + '"'
 
 
 def write_whole(path: str | PathLike[str], content: str | bytes) -> Path:

@@ -150,7 +150,7 @@ def to_html(panel: Panel) -> str:
         )
     title = (
         f"Panel · {len(panel.unit_ids):,} units × {len(panel.periods)} periods "
-        f"({panel.periods[0]} to {panel.periods[-1]})"
+        f"({panel.calendar.span})"
     )
     return page(
         table(_COUNTED, rows, caption=title, numeric={3, 4, 6}, named=True),

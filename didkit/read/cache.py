@@ -16,7 +16,7 @@ from didkit.read.files import digest
 __all__ = ["Cache", "Found"]
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MAGIC = b"didkit cache 1\n"
+_MAGIC = b"didkit cache 2\n"
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,31 @@ class Found:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of entries, by data set, version and name.
+    """A folder of entries, by service, data set, version and name.
 
     Parameters
     ----------
     folder : path
         Made when the first entry is written.
+    service : str
+        Address that the entries are from: what another service said is never read.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     cache = Cache(Path(folder))
+    ...     cache = Cache(Path(folder), "https://example.org/v1/")
     ...     cache.write("set-1", "1.0", "meta", b"{}")
     ...     cache.read("set-1", "1.0", "meta").data
     b'{}'
     """
 
     folder: Path
+    service: str
 
     def read(self, data_set: str, version: str, name: str) -> Found:
-        """Return an entry whose checksum fits; anything else is no entry."""
-        place = self._place(data_set, version, name)
+        """Return an entry of this name whose checksum fits; anything else is no entry."""
+        key, place = self._place(data_set, version, name)
         try:
             with place.open("rb") as handle:
                 held = handle.read(limits.LIMITS.file_bytes + 1000)
@@ -58,10 +61,14 @@ class Cache:
             return Found(None)
         except OSError:
             return Found(None, damaged=True)
-        head, _, data = held.removeprefix(_MAGIC).partition(b"\n")
-        if not held.startswith(_MAGIC) or head != digest(data).encode("ascii"):
+        head, _, signed = held.removeprefix(_MAGIC).partition(b"\n")
+        if (
+            not held.startswith(_MAGIC)
+            or head != digest(signed).encode("ascii")
+            or not signed.startswith(key)
+        ):
             return Found(None, damaged=True)
-        return Found(data)
+        return Found(signed.removeprefix(key))
 
     def write(self, data_set: str, version: str, name: str, data: bytes) -> None:
         """Write an entry beside its place and move it there, so that half of one is never seen.
@@ -71,13 +78,15 @@ class Cache:
         ReadError
             If the folder cannot be written to.
         """
-        place = self._place(data_set, version, name)
+        key, place = self._place(data_set, version, name)
+        signed = key + data
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             handle, made = tempfile.mkstemp(dir=place.parent, prefix=".part-")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(_MAGIC + digest(data).encode("ascii") + b"\n" + data)
+                    file.write(_MAGIC + digest(signed).encode("ascii") + b"\n")
+                    file.write(signed)
                 Path(made).replace(place)
             finally:
                 with suppress(FileNotFoundError):
@@ -90,8 +99,8 @@ class Cache:
                 todo="choose another folder, or leave cache= out",
             ) from error
 
-    def _place(self, data_set: str, version: str, name: str) -> Path:
-        """Where an entry is; a name from outside never leads out of the folder."""
+    def _place(self, data_set: str, version: str, name: str) -> tuple[bytes, Path]:
+        """What an entry is of, and where; a name from outside never leads out of the folder."""
         for part in (data_set, version, name):
             if not _SAFE.fullmatch(part) or ".." in part:
                 raise ReadError(
@@ -100,4 +109,6 @@ class Cache:
                     where="the cache",
                     todo="take the id from EES.data_sets()",
                 )
-        return self.folder / data_set / version / name
+        service = digest(self.service.encode("utf-8"))
+        key = " ".join((service, data_set, version, name)).encode("ascii") + b"\n"
+        return key, self.folder / service[:16] / data_set / version / name

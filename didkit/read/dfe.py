@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 
-from didkit.errors import ReadError, first_few
+from didkit.errors import DidkitWarning, ReadError, first_few
 from didkit.panel import Panel
 from didkit.read.agreement import check_rates
-from didkit.read.files import File, Listing, digest, is_table, list_files
+from didkit.read.files import Listing, digest, is_table, list_files
 from didkit.read.grid import Grid, Texts, open_grid
 from didkit.read.lait import LAIT, read_lait
 from didkit.read.parts import Part, assemble
-from didkit.read.recognise import Choice, choices, fits, nearly, unrecognised
-from didkit.read.releases import RELEASES
+from didkit.read.recognise import Choice, choices, fits, nearly, no_period, unrecognised
+from didkit.read.releases import LAIT_MEASURES, RELEASES
 from didkit.read.table import read_table
 
 __all__ = ["read_dfe"]
@@ -83,11 +84,10 @@ def read_dfe(path: str | PathLike[str], *, release: str | None = None) -> Panel:
     'sfr_cla_2013'
     """
     if release is not None and release not in RELEASES:
-        near = difflib.get_close_matches(str(release), RELEASES, n=2, cutoff=0.4)
+        seen = [name for name, one in RELEASES.items() if one.seen]
+        near = difflib.get_close_matches(str(release), seen, n=2, cutoff=0.4)
         raise ReadError(
-            needed="the name of a release: "
-            + ", ".join(name for name, one in RELEASES.items() if one.seen)
-            + ", or another vintage of these",
+            needed="the name of a release: " + ", ".join(seen) + ", or another vintage of these",
             found=repr(release),
             where="release=",
             todo=f"did you mean {' or '.join(near)}?" if near else "choose one of them",
@@ -95,29 +95,37 @@ def read_dfe(path: str | PathLike[str], *, release: str | None = None) -> Panel:
     listing = list_files(path)
     opened: list[_Opened] = []
     log: list[tuple[str, str, int]] = []
+    held: dict[str, str] = {}
     for file in listing.files:
         alone = listing.kind == "file"
         if not alone and not is_table(file.name):
             log.append((file.name, "file not used: not a table", 0))
             continue
-        one = _open(file, release, alone=alone)
+        data = file.read()
+        sha256 = digest(data)
+        if sha256 in held:
+            log.append((file.name, f"file not used: the same bytes as {held[sha256]}", 0))
+            continue
+        held[sha256] = file.name
+        one = _open(file.name, data, sha256, release, alone=alone)
         if isinstance(one, _Opened):
             opened.append(one)
         else:
             log += one
-    parts = [_read(one, opened) for one in opened]
+    chosen = [_decide(one, opened, release) for one in opened]
+    if release is None:
+        _refuse_mixture(opened, chosen, listing)
+    parts = [_read(one, choice) for one, choice in zip(opened, chosen, strict=True)]
     log += [line for part in parts for line in part.log]
     if not parts:
         raise ReadError(
             needed="at least one table of a known release" + (f" ({release})" if release else ""),
             found=first_few(f"{source}: {what}" for source, what, _ in log) if log else "no file",
             where=listing.name,
-            todo="name the folder, zip or file that holds the published files; releases that are "
-            "known: " + ", ".join(name for name, one in RELEASES.items() if one.seen),
+            todo="name the folder, zip or file that holds the published files",
         )
-    if release is None:
-        _refuse_mixture(parts, listing)
     panel = assemble(parts, log)
+    _warn(opened, chosen)
     check_rates(panel, listing.name)
     return panel
 
@@ -128,56 +136,75 @@ class _Opened:
 
     name: str
     data: bytes
+    sha256: str
     grid: Grid | None = None
     columns: dict[str, Texts] = field(default_factory=dict)
     choices: list[Choice] = field(default_factory=list)
 
 
-def _open(file: File, release: str | None, *, alone: bool) -> _Opened | list[tuple[str, str, int]]:
+def _open(
+    name: str, data: bytes, sha256: str, release: str | None, *, alone: bool
+) -> _Opened | list[tuple[str, str, int]]:
     """Open one file; in a folder, what is not recognised is logged."""
-    data = file.read()
     if data.startswith(b"PAR1"):
         if release not in (None, LAIT):
-            return [(file.name, f"file not used: not {release}", 0)]
-        return _Opened(file.name, data)
-    grid = open_grid(data, file.name, published=True)
+            return [(name, f"file not used: not {release}", 0)]
+        return _Opened(name, data, sha256)
+    grid = open_grid(data, name, published=True)
     fitting = fits(grid.header)
-    asked = [fit for fit in fitting if release is None or fit.release.name == release]
-    if not asked:
-        if alone or (not fitting and nearly(grid)):
+    if not fitting:
+        if alone or (release is None and nearly(grid)):
             raise unrecognised(grid, release, fitting)
-        return _not_used(grid, f"not {release}" if fitting else _FOREIGN)
-    wanted = {name for fit in asked for name in fit.names}
+        return _not_used(grid, _FOREIGN)
+    if release is not None and release not in {fit.release.name for fit in fitting}:
+        if alone:
+            raise unrecognised(grid, release, fitting)
+        return _not_used(grid, f"not {release}")
+    wanted = {name for fit in fitting for name in fit.names}
     wanted |= {
         one
-        for fit in asked
+        for fit in fitting
         for rule in fit.table.filters
         for one in rule.spellings
         if one in grid.header
     }
     columns = grid.columns(name for name in grid.header if name in wanted)
-    made = choices(asked, columns, grid=grid, named=release is not None)
-    return _Opened(file.name, data, grid, columns, made)
-
-
-def _read(one: _Opened, every: Sequence[_Opened]) -> Part:
-    """Read a file as the release that it is, with the other files of its folder to tell which."""
-    if one.grid is None:
-        return read_lait(one.data, one.name)
-    choice = _decide(one, every)
-    rules = choice.fit.release
-    if one.grid.encoding not in rules.encodings:
+    every = choices(fitting, columns, grid)
+    made = _asked(every, release, alone=alone)
+    if made:
+        return _Opened(name, data, sha256, grid, columns, made)
+    other = next((one for one in every if one.how == "exact"), None)
+    if release is not None and not alone:
+        called = f": it is {other.fit.release.name}" if other is not None else ""
+        return _not_used(grid, f"not {release}{called}")
+    if other is not None:
         raise ReadError(
-            needed=f"text in {' or '.join(rules.encodings)}, as {rules.name} is published",
-            found="bytes that are not UTF-8",
-            where=one.name,
-            todo="download it again: a spreadsheet may have saved it in another encoding",
+            needed=f"a file of {release}",
+            found=f"{other.fit.release.name} {other.fit.table.name}, by its columns and periods",
+            where=name,
+            todo="leave release= out, or name that release",
         )
-    return read_table(one.grid, one.columns, choice, digest(one.data))
+    raise no_period(fitting, columns, grid)
 
 
-def _decide(one: _Opened, every: Sequence[_Opened]) -> Choice:
+def _asked(every: list[Choice], release: str | None, *, alone: bool) -> list[Choice]:
+    """Return what a file may be: whole releases, or, by name, a part of one.
+
+    A file that is just what another release published is not a part of the one that was named.
+    """
+    whole = [one for one in every if one.how != "part"]
+    if release is None:
+        return whole
+    mine = [one for one in whole if one.fit.release.name == release]
+    if mine or any(one.how == "exact" for one in whole) or (whole and not alone):
+        return mine
+    return [one for one in every if one.fit.release.name == release]
+
+
+def _decide(one: _Opened, every: Sequence[_Opened], release: str | None) -> Choice | None:
     """Choose among vintages that fit: the folder's, or else the one that was seen."""
+    if one.grid is None:
+        return None
     if len(one.choices) == 1:
         return one.choices[0]
     beside = {
@@ -185,24 +212,54 @@ def _decide(one: _Opened, every: Sequence[_Opened]) -> Choice:
         for other in every
         if other is not one and len(other.choices) == 1
     }
-    for mine in (
-        [choice for choice in one.choices if choice.fit.release.name in beside],
-        [choice for choice in one.choices if _was_seen(choice)],
-    ):
-        if len(mine) == 1:
-            return mine[0]
+    mine = [choice for choice in one.choices if choice.fit.release.name in beside]
+    if len(mine) == 1:
+        return mine[0]
+    mine = [choice for choice in one.choices if choice.how == "exact"]
+    if len(mine) == 1:
+        return replace(mine[0], sure=False)
     called = [f"{choice.fit.release.name} {choice.fit.table.name}" for choice in one.choices]
     raise ReadError(
         needed="a file that fits one release",
         found="the columns and periods of " + first_few(called),
         where=one.name,
-        todo="say which: release='…'",
+        todo="read it beside the other tables of its release"
+        + ("" if release else ", or say which: release='…'"),
     )
 
 
-def _was_seen(choice: Choice) -> bool:
-    fit = choice.fit
-    return fit.table.period is None or fit.release.vintage in fit.table.windows
+def _read(one: _Opened, choice: Choice | None) -> Part:
+    """Read a file as the release that it is."""
+    if one.grid is None or choice is None:
+        return read_lait(one.data, one.name)
+    rules = choice.fit.release
+    if one.grid.encoding not in rules.encodings:
+        raise ReadError(
+            needed="text saved as UTF-8"
+            + (" or Windows-1252" if "cp1252" in rules.encodings else "")
+            + f", as {rules.name} is published",
+            found="bytes that are not UTF-8",
+            where=one.name,
+            todo="download it again: a spreadsheet may have saved it in another encoding",
+        )
+    return read_table(one.grid, one.columns, choice, one.sha256)
+
+
+def _warn(opened: Sequence[_Opened], chosen: Sequence[Choice | None]) -> None:
+    """Warn of a release that is told from the last period alone."""
+    guessed = {
+        choice.fit.release.name: one.name
+        for one, choice in zip(opened, chosen, strict=True)
+        if choice is not None and choice.how == "unseen" and choice.years is not None
+    }
+    for release, name in guessed.items():
+        warnings.warn(
+            f"{name}: taken for {release}, since its last period is that year. didkit had not "
+            "seen that release, and reads it by the rules of its series; if the file is another "
+            "release without its last years, its numbers may have been revised in between.",
+            DidkitWarning,
+            stacklevel=3,
+        )
 
 
 def _not_used(grid: Grid, reason: str) -> list[tuple[str, str, int]]:
@@ -214,20 +271,26 @@ def _not_used(grid: Grid, reason: str) -> list[tuple[str, str, int]]:
     return [(grid.name, "rows read", n), (grid.name, f"rows not used: {reason}", n)]
 
 
-def _refuse_mixture(parts: Sequence[Part], listing: Listing) -> None:
+def _refuse_mixture(
+    opened: Sequence[_Opened], chosen: Sequence[Choice | None], listing: Listing
+) -> None:
     """Refuse a folder in which one metric comes from several releases."""
-    held: dict[str, dict[str, str]] = {}
-    for part in parts:
-        for metric, _ in part.pieces:
-            held.setdefault(metric, {})[part.source.release] = part.source.file
+    held: dict[str, dict[str, None]] = {}
+    for _, choice in zip(opened, chosen, strict=True):
+        if choice is None:
+            metrics, release = [column.metric for column in LAIT_MEASURES], LAIT
+        else:
+            metrics = [found.column.metric for found in choice.fit.found]
+            release = choice.fit.release.name
+        for metric in metrics:
+            held.setdefault(metric, {})[release] = None
     for metric, releases in held.items():
         if len(releases) > 1:
             raise ReadError(
                 needed="each metric from one release, since releases revise the past",
-                found=f"{metric} from "
-                + first_few(f"{release} ({file})" for release, file in releases.items()),
+                found=f"{metric} from {len(releases)}: {', '.join(releases)}",
                 where=listing.name,
-                todo=f"take one: read_dfe(…, release={next(iter(releases))!r}); or read the files "
-                "one by one, select what you want of each, and join them by name: "
+                todo=f"take one: read_dfe(…, release={next(iter(releases))!r}); or read several, "
+                "select what you want of each, and join them by name: "
                 "panel.join(other, releases='mixed')",
             )

@@ -60,8 +60,8 @@ class EES:
     base_url : str
         Address of the service.
     cache : str or path, optional
-        Folder in which metadata, tables and answers are kept, by data set and version. An entry
-        that is damaged is fetched again, and the log says so.
+        Folder in which metadata, tables and answers are kept, by service, data set and version.
+        An entry that is damaged is fetched again, and the log says so.
     page_size : int
         Rows a page of a query, 1 to 10,000.
     http : Http, optional
@@ -96,7 +96,7 @@ class EES:
             )
         self._log: list[str] = []
         self._web = Web(base_url, http or Http(), self._log.append)
-        self._cache = None if cache is None else Cache(Path(cache))
+        self._cache = None if cache is None else Cache(Path(cache), self._web.base)
         self._page_size = page_size
         self._latest: dict[str, str] = {}
         self._metas: dict[tuple[str, str], Meta] = {}
@@ -295,8 +295,8 @@ class EES:
         Returns
         -------
         Panel
-            The same as `EES.csv_panel` gives; its sources name data set and version, its log what
-            was out of the ordinary.
+            The same as `EES.csv_panel` gives; its sources name data set, version and service, its
+            log what was out of the ordinary.
 
         Raises
         ------
@@ -356,7 +356,7 @@ class EES:
         key, asked = self._version(data_set, version)
         meta = self._meta(key, asked)
         data = self.csv(key, version=asked)
-        sheet = sheet_of(data, f"{key}.csv", about=about_of(meta), note=f"version {asked}")
+        sheet = sheet_of(data, f"{key}.csv", about=about_of(meta), note=self._note(asked))
         return self._panel(
             sheet, metrics, filters, level, periods, without, symbols, rounded_to, before
         )
@@ -396,6 +396,10 @@ class EES:
             release=f"{sheet.name.removesuffix('.csv')} {sheet.note}",
             log=[(sheet.name, said, 0) for said in self._log[before:]],
         )
+
+    def _note(self, version: str) -> str:
+        """Say of which version and from which service a table is."""
+        return f"version {version} from {self._web.service}"
 
     def _version(self, data_set: DataSet | str, version: str | None) -> tuple[str, str]:
         """Id and version: the one asked for, that of the summary, or the latest."""
@@ -508,7 +512,7 @@ class EES:
                 columns=columns,
                 about={k: v for k, v in about_of(meta).items() if k in columns},
                 sha256=digest(data),
-                note=f"version {asked}",
+                note=self._note(asked),
             )
 
         return self._twice(read, "query")

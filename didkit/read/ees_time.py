@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from didkit.panel import Calendar
 from didkit.panel.calendar import Kind
 from didkit.read.grid import Texts
 
-__all__ = ["CODES", "Dated", "Span", "dated"]
+__all__ = ["CODES", "Dated", "Gaps", "Span", "dated"]
 
 Span = tuple[object, object]
+Gaps = Literal["refuse", "not available"]
 
 # Identifier of whole years: kind of calendar, and digits of the period (any of those).
 _YEARS: dict[str, tuple[Kind, tuple[int, ...]]] = {
@@ -64,6 +66,8 @@ def _parts() -> dict[str, _Part]:
 
 
 _PARTS = _parts()
+# How a year of two is written: 201718 as published; a spreadsheet user writes 2017/18.
+_WRITTEN = {4: "[0-9]{4}", 6: "[0-9]{6}|[0-9]{4}[-/–][0-9]{2}(?:[0-9]{2})?"}
 _PER_YEAR = {"terms": 3, "months": 12, "weeks": 53}  # quarters: 4
 
 CODES: dict[str, str] = {
@@ -83,17 +87,31 @@ CODES: dict[str, str] = {
 }
 """Identifiers of periods by their code in the API."""
 
+_NAMES = {
+    (part.family, part.place): name
+    for name in CODES.values()
+    if (part := _PARTS.get(name.casefold())) is not None
+}
+
 
 @dataclass(frozen=True)
 class Dated:
-    """Label of the period of each row, the calendar of those kept, and which rows they are."""
+    """Label of each row's period, the calendar of those kept, which rows they are, what lacks."""
 
     labels: Texts
     calendar: Calendar
     keep: np.ndarray
+    filled: tuple[str, ...] = ()
 
 
-def dated(periods: Texts, identifiers: Texts, *, within: Span | None, where: str) -> Dated:
+def dated(
+    periods: Texts,
+    identifiers: Texts,
+    *,
+    within: Span | None,
+    where: str,
+    gaps: Gaps = "refuse",
+) -> Dated:
     """Read periods, and make the calendar of those within a span.
 
     Whole years make a calendar of years; terms, months, weeks and quarters a declared one, in
@@ -107,12 +125,15 @@ def dated(periods: Texts, identifiers: Texts, *, within: Span | None, where: str
         Keep only these periods, both included.
     where : str
         File, for messages.
+    gaps : {"refuse", "not available"}, default "refuse"
+        What to do about periods that lack between others: refuse them, or put them into the
+        calendar.
 
     Raises
     ------
     ReadError
-        If identifiers are mixed or unknown, a period does not parse, there is a gap, or `within`
-        names periods that are not there.
+        If identifiers are mixed or unknown, a period does not parse, there is a gap that may not
+        be filled, or `within` names periods that are not there.
 
     Examples
     --------
@@ -126,6 +147,13 @@ def dated(periods: Texts, identifiers: Texts, *, within: Span | None, where: str
     >>> made.calendar.labels
     ('2019-20', '2020-21')
     """
+    if gaps not in ("refuse", "not available"):
+        raise ReadError(
+            needed="gaps='refuse' or gaps='not available'",
+            found=repr(gaps),
+            where="gaps=",
+            todo="choose one: with 'not available' the periods that lack stand in the calendar",
+        )
     names = {one: " ".join(one.casefold().split()) for one in dict.fromkeys(identifiers)}
     kinds = {_family(name) for name in names.values()}
     if len(kinds) > 1:
@@ -153,8 +181,15 @@ def dated(periods: Texts, identifiers: Texts, *, within: Span | None, where: str
     if within is not None:
         shown = _within(shown, within, years[0] if years else "declared", where)
     keep = np.isin(labels, np.array(shown, dtype=object))
-    weekly = kind == "weeks" and len(set(names.values())) > 1
-    return Dated(labels, _calendar(order, shown, years, where, weekly=weekly), keep)
+    kept = [(key, label) for key, label in order if label in set(shown)]
+    alone = next(iter(names.values())) if len(set(names.values())) == 1 else None
+    holes = _holes(kept, weekly=kind == "weeks" and alone is None)
+    if holes and gaps == "refuse":
+        raise _refused_gap(kept, holes, where)
+    filled = {key: _named(key, kind, alone) for hole in holes.values() for key in hole}
+    shown = [label for _, label in sorted([*kept, *filled.items()])]
+    calendar = Calendar(tuple(shown), years[0] if years else "declared")
+    return Dated(labels, calendar, keep, tuple(filled.values()))
 
 
 def _family(name: str) -> str | None:
@@ -178,7 +213,8 @@ def _places(
         part = _PARTS.get(name)
         digits = years[1] if years else ((part.digits,) if part else ())
         kind: Kind = years[0] if years else ("split year" if digits == (6,) else "year")
-        label = _label(period, kind) if len(period) in digits else None
+        written = any(re.fullmatch(_WRITTEN[n], period) for n in digits)
+        label = _label(period, kind) if written else None
         if label is None:
             bad.append(f"{period!r} ({identifier})")
             continue
@@ -191,7 +227,7 @@ def _places(
     if bad:
         raise ReadError(
             needed="periods as published: 2018 for calendar and reporting years, months and "
-            "weeks; 201718 for academic, financial and tax years and terms",
+            "weeks; 201718 (or 2017-18, 2017/18) for academic, financial and tax years and terms",
             found=f"{first_few(bad)} that are not",
             where=f"{where}, column time_period",
             todo="read the file as published; a spreadsheet may have changed the periods",
@@ -201,8 +237,6 @@ def _places(
 
 def _label(period: str, kind: Kind) -> str | None:
     """Write a year as the calendar does, or give None where it is none."""
-    if not re.fullmatch("[0-9]+", period):
-        return None
     try:
         return Calendar.of([period], kind=kind).labels[0]
     except PanelError:
@@ -245,36 +279,41 @@ def _within(labels: list[str], within: Span, kind: Kind, where: str) -> list[str
     return labels[i : j + 1]
 
 
-def _calendar(
-    order: list[tuple[int, str]],
-    shown: list[str],
-    years: tuple[Kind, tuple[int, ...]] | None,
-    where: str,
-    *,
-    weekly: bool,
-) -> Calendar:
-    """Make the calendar of the labels shown, or refuse a gap and say how to stay on one side."""
-    kept = [(key, label) for key, label in order if label in set(shown)]
-    follows: Callable[[int, int], bool] = _week_follows if weekly else _follows
-    gaps = [
-        f"{kept[i][1]} → {kept[i + 1][1]}"
-        for i in range(len(kept) - 1)
-        if not follows(kept[i][0], kept[i + 1][0])
-    ]
-    if gaps:
-        raise ReadError(
-            needed="consecutive periods, since event time counts positions",
-            found=f"a gap: {first_few(gaps)}",
-            where=f"{where}, column time_period",
-            todo="choose periods on one side of it: periods=(first, last)",
-        )
-    return Calendar(tuple(shown), years[0] if years else "declared")
+def _holes(kept: list[tuple[int, str]], *, weekly: bool) -> dict[int, list[int]]:
+    """Places in time that lack, by the one before them; a year has 52 or 53 weeks."""
+    made: dict[int, list[int]] = {}
+    for (before, _), (after, _) in pairwise(kept):
+        lack = [key for key in range(before + 1, after) if not (weekly and key % 53 == 52)]
+        if lack:
+            made[before] = lack
+    return made
 
 
-def _follows(before: int, after: int) -> bool:
-    return after == before + 1
+def _refused_gap(kept: list[tuple[int, str]], holes: dict[int, list[int]], where: str) -> ReadError:
+    shown = [f"{one} → {other}" for (key, one), (_, other) in pairwise(kept) if key in holes]
+    return ReadError(
+        needed="consecutive periods, since event time counts positions",
+        found=f"a gap: {shown[0]}" if len(shown) == 1 else f"gaps: {first_few(shown)}",
+        where=f"{where}, column time_period",
+        todo="choose periods on one side of it: periods=(first, last); or say "
+        "gaps='not available' (read_ees_csv), to have the periods that lack in the calendar, "
+        "without any cell",
+    )
 
 
-def _week_follows(before: int, after: int) -> bool:
-    """Week after week; a year has 52 or 53 of them."""
-    return after == before + 1 or (before % 53 == 51 and after == before + 2)
+def _named(key: int, kind: str, alone: str | None) -> str:
+    """Label of a period that is not in the file, from its place in time."""
+    years = _YEARS.get(kind)
+    if years:
+        return _year(key, split=years[0] == "split year")
+    if alone is not None:
+        part = _PARTS[alone]
+        year, place = key, part.place
+    else:
+        year, place = divmod(key, _PER_YEAR.get(kind, 4))
+    name = _NAMES[kind, place]
+    return f"{_year(year, split=_PARTS[name.casefold()].digits == 6)} {name}"
+
+
+def _year(year: int, *, split: bool) -> str:
+    return f"{year}-{(year + 1) % 100:02d}" if split else str(year)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from didkit.read import limits
 __all__ = [
     "File",
     "Listing",
+    "as_path",
     "check_zip",
     "digest",
     "is_table",
@@ -35,6 +38,7 @@ _BROKEN = (
     RuntimeError,  # encrypted
     ValueError,  # a name or an offset that makes no sense
 )
+_WEB = re.compile(r"[a-z]{3,5}://", re.IGNORECASE)
 _MAGIC = (
     (b"%PDF", "a PDF"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
@@ -98,13 +102,53 @@ def list_files(path: str | PathLike[str]) -> Listing:
     ReadError
         If there is nothing, it cannot be read, or it is over a limit.
     """
-    place = Path(path)
+    place = as_path(path)
     if place.is_dir():
         return _folder(place)
     data = read_path(place)
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _zip(data, place.name)
     return Listing(place.name, "file", (File(place.name, lambda: data),))
+
+
+def as_path(path: object) -> Path:
+    """Return what a user gave as a path, or refuse what is none.
+
+    Raises
+    ------
+    ReadError
+        If it is a web address, several paths, or no path at all.
+    """
+    if isinstance(path, str) and _WEB.match(path):
+        raise ReadError(
+            needed="a file, a folder or a zip on this computer",
+            found="a web address",
+            where=path[:100],
+            todo="download the file first; didkit.read.ees reads from the service's API",
+        )
+    if not isinstance(path, (str, PathLike)):
+        raise ReadError(
+            needed="one path, as text or pathlib.Path",
+            found=f"a {type(path).__name__}",
+            where="the path",
+            todo="read several files one by one, or name their folder",
+        )
+    return Path(path)
+
+
+def _nothing(place: Path) -> ReadError:
+    """Say that there is nothing at a path, and what there is that is called like it."""
+    folder = place.parent
+    beside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    near = difflib.get_close_matches(place.name, beside, n=2)
+    return ReadError(
+        needed="a file or folder that exists",
+        found="nothing of that name" + ("" if folder.is_dir() else ", and no folder for it"),
+        where=str(place),
+        todo=f"did you mean {' or '.join(near)}?"
+        if near
+        else "check the path, and the folder that the program runs in",
+    )
 
 
 def read_path(place: Path) -> bytes:
@@ -116,11 +160,13 @@ def read_path(place: Path) -> bytes:
         If there is no such file, it cannot be read, or it is too large.
     """
     if not place.exists():
+        raise _nothing(place)
+    if place.is_dir():
         raise ReadError(
-            needed="a file that exists",
-            found="nothing of that name",
-            where=place.name or str(place),
-            todo="check the path, and the folder that the program runs in",
+            needed="a file",
+            found="a folder",
+            where=str(place),
+            todo="name the file in it",
         )
     try:
         with place.open("rb") as handle:

@@ -15,16 +15,23 @@ import pandas as pd
 
 from didkit.errors import DidkitWarning, ReadError, first_few, is_whole
 from didkit.panel import METRICS, Cells, Identity, Metric, Panel, Source, Status, unit_ids
-from didkit.read.choose import Kept, keep_filters, keep_level, leave_out
-from didkit.read.ees_time import Dated, Span, dated
+from didkit.read.choose import (
+    Kept,
+    Metrics,
+    choose_metrics,
+    keep_filters,
+    keep_level,
+    leave_out,
+    level_column,
+)
+from didkit.read.ees_time import Dated, Gaps, Span, dated
 from didkit.read.grid import Texts
 from didkit.read.parse import parse
 from didkit.read.rules import Column, Release, Symbol
-from didkit.read.sheet import NUMBER, STANDARD, About, Sheet, nearest_of, need, open_sheet
+from didkit.read.sheet import NUMBER, Sheet, need, open_sheet
 
 __all__ = ["Metrics", "Symbols", "read_ees_csv", "to_panel"]
 
-Metrics = str | Sequence[str] | Mapping[str, Metric | str]
 Symbols = Mapping[str, str | Status | Symbol]
 
 # The symbols of the Government Statistical Service, which the Department follows now. Older ones
@@ -37,7 +44,6 @@ _SYMBOLS = {
     "low": Symbol(Status.ROUNDED, "above zero, rounds to it", rounds_to_zero=True),
     "k": Symbol(Status.ROUNDED, "above zero, rounds to it", rounds_to_zero=True),
 }
-_LEVEL_COLUMNS = ("geographic_level", "geographical_level")
 # Level: columns of code and name, and what the codes are.
 _LEVELS: dict[str, tuple[str, str, Identity]] = {
     "local authority": ("old_la_code", "la_name", "la_code"),
@@ -49,7 +55,7 @@ _LEVELS: dict[str, tuple[str, str, Identity]] = {
 def read_ees_csv(
     path: str | PathLike[str],
     *,
-    metrics: Metrics,
+    metrics: Metrics | None = None,
     filters: Mapping[str, str] | None = None,
     level: str = "Local authority",
     periods: Span | None = None,
@@ -60,21 +66,23 @@ def read_ees_csv(
     unit: str | None = None,
     rounded_to: int | Mapping[str, int] = 1,
     release: str | None = None,
+    gaps: Gaps = "refuse",
 ) -> Panel:
     r"""Read any open-data CSV of Explore education statistics: absence, exclusions, and others.
 
     Nothing is taken as total by its name: every filter with several values is chosen by the
-    caller, or the error lists what there is.
+    caller, or the error lists what there is. So call it first without `metrics`, then with
+    `metrics` only: the errors list the indicators, then the filters to choose.
 
     Parameters
     ----------
     path : str or path
         A CSV file, or a zip or folder with one. Its ``.meta.csv`` is found beside it by name.
     metrics : str, sequence or mapping
-        Columns of the indicators, or a mapping of each to a `Metric`, a name in
-        `didkit.METRICS`, or a new short name. A new name is of kind ``"percent"`` where the
-        metadata give the unit %; otherwise a plain ``"value"``, since a whole number may be a
-        count or a rounded rate: say which with a `Metric`.
+        Columns of the indicators (without it, the error lists them), or a mapping of each to a
+        `Metric`, a name in `didkit.METRICS`, or a new short name. A new name is of kind
+        ``"percent"`` where the metadata give the unit %; otherwise a plain ``"value"``, since a
+        whole number may be a count or a rounded rate: say which with a `Metric`.
     filters : mapping of str to str, optional
         Filter column to the value that is read.
     level : str
@@ -100,6 +108,9 @@ def read_ees_csv(
         column: often 10 for regions and England.
     release : str, optional
         What to call the source. By default the name of the file.
+    gaps : {"refuse", "not available"}, default "refuse"
+        What to do about periods that lack between others. With ``"not available"`` they stand in
+        the calendar with every cell absent, and the log names them.
 
     Returns
     -------
@@ -152,13 +163,14 @@ def read_ees_csv(
         unit=unit,
         rounded_to=rounded_to,
         release=release,
+        gaps=gaps,
     )
 
 
 def to_panel(
     sheet: Sheet,
     *,
-    metrics: Metrics,
+    metrics: Metrics | None = None,
     filters: Mapping[str, str] | None = None,
     level: str = "Local authority",
     periods: Span | None = None,
@@ -168,19 +180,19 @@ def to_panel(
     unit: str | None = None,
     rounded_to: int | Mapping[str, int] = 1,
     release: str | None = None,
+    gaps: Gaps = "refuse",
     log: Sequence[tuple[str, str, int]] = (),
 ) -> Panel:
     """Make a panel of a table that has been read as text; see `read_ees_csv`."""
     columns, header = sheet.columns, list(sheet.columns)
     known = _symbols(symbols)
-    level_column = next((one for one in _LEVEL_COLUMNS if one in columns), _LEVEL_COLUMNS[0])
-    need(header, (period, "time_identifier", level_column), sheet.name)
-    chosen = _metrics(sheet, metrics)
+    need(header, (period, "time_identifier"), sheet.name)
+    levels = level_column(sheet)
+    chosen = choose_metrics(sheet, metrics)
     steps = _rounded(rounded_to, list(chosen))
-    code, name, identity = _unit_columns(sheet, level, unit)
-
     kept = Kept(sheet.rows)
-    keep_level(kept, columns[level_column], level, f"{sheet.name}, column {level_column}")
+    keep_level(kept, columns[levels], level, f"{sheet.name}, column {levels}")
+    code, name, identity = _unit_columns(sheet, level, unit)
     said = keep_filters(kept, sheet, dict(filters or {}), set(chosen), known)
     leave_out(kept, columns[code], columns[name], without, sheet.name)
     rows = np.flatnonzero(kept.keep)
@@ -189,11 +201,12 @@ def to_panel(
         columns["time_identifier"][rows],
         within=periods,
         where=sheet.name,
+        gaps=gaps,
     )
     outside = np.zeros(sheet.rows, dtype=bool)
     outside[rows[~when.keep]] = True
     kept.drop(outside, "outside periods=")
-    when = Dated(when.labels[when.keep], when.calendar, when.keep[when.keep])
+    when = Dated(when.labels[when.keep], when.calendar, when.keep[when.keep], when.filled)
     rows = np.flatnonzero(kept.keep)
     kept.log.insert(1, (f"rows used: {level.casefold()}", len(rows)))
 
@@ -225,6 +238,9 @@ def to_panel(
     source = Source(title, level.casefold(), sheet.name, sheet.sha256, note)
     label = title if title == Path(sheet.name).stem else f"{title} ({sheet.name})"
     entries = [*log, *((label, what, n) for what, n in kept.log)]
+    entries += [
+        (label, f"no source for period {one}: its cells are absent", 0) for one in when.filled
+    ]
     return Panel(
         units=units,
         calendar=when.calendar,
@@ -264,67 +280,6 @@ def _symbols(given: Symbols | None) -> dict[str, Symbol]:
 
 def _given(metrics: Metrics, column: str) -> bool:
     return isinstance(metrics, Mapping) and isinstance(metrics[column], Metric)
-
-
-def _metrics(sheet: Sheet, metrics: Metrics) -> dict[str, Metric]:
-    """Metric of each column that was asked for."""
-    asked: dict[str, Metric | str]
-    if isinstance(metrics, str):
-        asked = {metrics: metrics}
-    else:
-        asked = dict(metrics) if isinstance(metrics, Mapping) else {one: one for one in metrics}
-    about = sheet.about or {}
-    may = [
-        one
-        for one in sheet.columns
-        if not STANDARD.fullmatch(one) and not (one in about and about[one].kind == "filter")
-    ]
-    made: dict[str, Metric] = {}
-    for column, what in asked.items():
-        if column not in may:
-            raise ReadError(
-                needed="columns of indicators as metrics",
-                found=f"{column!r}, which is "
-                + ("a filter, a place or a time" if column in sheet.columns else "not a column"),
-                where=f"{sheet.name}, metrics=",
-                todo=nearest_of(column, may),
-            )
-        told = about.get(column, About(name=column, kind="indicator"))
-        made[column] = _metric(what, told, sheet.name)
-    names = [metric.name for metric in made.values()]
-    if not names or len(set(names)) != len(names):
-        raise ReadError(
-            needed="at least one metric, each from one column",
-            found=first_few(names) if names else "none",
-            where="metrics=",
-            todo="name the columns of indicators, each with a name of its own",
-        )
-    return made
-
-
-def _metric(what: Metric | str, told: About, where: str) -> Metric:
-    """Take a metric as given, from the registry, or made of the metadata."""
-    percent = told.unit.strip() == "%"
-    if isinstance(what, Metric):
-        metric = what
-    elif what in METRICS:
-        metric = METRICS[what]
-    else:
-        unit = told.unit.strip()
-        metric = Metric(
-            name=what,
-            label=told.label or what,
-            kind="percent" if percent else "value",
-            unit=unit,
-        )
-    if percent and metric.kind not in ("percent", "value"):
-        raise ReadError(
-            needed=f"a metric that is a percentage, since the metadata give {told.name!r} in %",
-            found=f"{metric.name!r}, a {metric.kind}",
-            where=f"{where}, metrics=",
-            todo="check that it is the column that you mean, or give Metric(kind='percent')",
-        )
-    return metric
 
 
 def _rounded(given: int | Mapping[str, int], columns: list[str]) -> dict[str, int]:

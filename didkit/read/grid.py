@@ -17,6 +17,8 @@ from didkit.read.files import refuse_binary
 __all__ = ["Grid", "Texts", "open_grid"]
 
 Texts = NDArray[np.object_]
+_OTHER = ((";", "semicolons"), ("\t", "tabs"))
+_NAMES = frozenset({"time_period", "geog_l", "la_code"})  # one is in every header
 _BLANKS = "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"  # of ASCII, but for the space
 
 
@@ -38,6 +40,7 @@ class Grid:
     header: tuple[str, ...]
     encoding: str
     _body: str
+    _published: bool = False
 
     def columns(self, wanted: Iterable[str]) -> dict[str, Texts]:
         """Read the rows and keep some columns, without the blanks around each value.
@@ -47,9 +50,11 @@ class Grid:
         Raises
         ------
         ReadError
-            If rows are longer or shorter than the header, a quote is not closed, or there is no
-            row.
+            If rows are longer or shorter than the header, a quote is not closed, there is no
+            row, or the last line of a published file does not end.
         """
+        if self._published and self._body and not self._body.endswith(("\n", "\r")):
+            raise _cut(self.name, self._body)
         names = list(dict.fromkeys(wanted))
         places = [self.header.index(name) for name in names]
         width = len(self.header)
@@ -87,6 +92,14 @@ class Grid:
         }
 
 
+def _header_below(body: str) -> int:
+    """Return the line, among the first ten below another header, that looks like one; 0."""
+    for line, text in enumerate(body.splitlines()[:10], start=2):
+        if {one.strip() for one in text.split(",")} & _NAMES:
+            return line
+    return 0
+
+
 def _split(text: str) -> list[list[str]] | None:
     """Split lines at their commas, and only those with quotation marks as CSV: it is quicker.
 
@@ -103,7 +116,10 @@ def _split(text: str) -> list[list[str]] | None:
     if any(lines[i].count('"') % 2 for i in quoted):
         return None
     rows = [line.split(",") for line in lines]
-    for i, row in zip(quoted, csv.reader([lines[i] for i in quoted], strict=True), strict=True):
+    parsed = list(csv.reader([lines[i] for i in quoted], strict=True))
+    if len(parsed) != len(quoted):
+        return None  # a value goes over lines after all
+    for i, row in zip(quoted, parsed, strict=True):
         rows[i] = row
     return rows
 
@@ -140,14 +156,6 @@ def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:
     """
     refuse_binary(data, name)
     text, encoding = _decode(data, name)
-    if published and not text.endswith(("\n", "\r")):
-        raise ReadError(
-            needed="a last line that ends, as every published file has",
-            found=f"a file that stops after {text[-40:]!r}",
-            where=name,
-            todo="download it again: the last value may be cut short (if the line is whole, put "
-            "an end of line after it)",
-        )
     handle = io.StringIO(text, newline="")
     try:
         header = tuple(one.strip() for one in next(csv.reader(handle, strict=True), []))
@@ -161,12 +169,29 @@ def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:
             todo="check that it is a published table",
         )
     if len(header) < 2:
+        between = next((name for mark, name in _OTHER if header and mark in header[0]), "")
         raise ReadError(
             needed="a CSV file: a header with the names of columns, separated by commas",
-            found=f"a first line that is one value: {header[0][:60]!r}" if header else "a blank",
+            found=f"{between} between them: {header[0][:60]!r}"
+            if between
+            else f"a first line that is one value: {header[0][:60]!r}"
+            if header
+            else "a blank",
             where=name,
-            todo="check that it is the CSV itself, that commas separate the values, and that no "
+            todo="download the CSV again, or save it with commas: a spreadsheet may have done this"
+            if between
+            else "check that it is the CSV itself, that commas separate the values, and that no "
             "title stands above the header",
+        )
+    body = text[handle.tell() :]
+    below = 0 if set(header) & _NAMES else _header_below(body)
+    if below:
+        raise ReadError(
+            needed="the names of columns in the first line",
+            found=f"another first line: {', '.join(header)[:60]!r}; the header looks to be "
+            f"line {below}",
+            where=name,
+            todo="take the lines above it out, or download the CSV again",
         )
     twice = sorted({one for one in header if header.count(one) > 1})
     if twice:
@@ -176,7 +201,7 @@ def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:
             where=f"{name}, header",
             todo="download it again, or take the second of each column out",
         )
-    return Grid(name, header, encoding, text[handle.tell() :])
+    return Grid(name, header, encoding, body, published)
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:
@@ -191,6 +216,16 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         where=name,
         todo="download it again",
     ) from last
+
+
+def _cut(name: str, text: str) -> ReadError:
+    return ReadError(
+        needed="a last line that ends, as every published file has",
+        found=f"a file that stops after {text[-40:]!r}",
+        where=name,
+        todo="download it again: the last value may be cut short (if the line is whole, put "
+        "an end of line after it)",
+    )
 
 
 def _malformed(name: str, error: csv.Error) -> ReadError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import time
@@ -23,6 +24,8 @@ __all__ = ["Http", "Web", "plain"]
 
 _CHUNK = 65_536
 _REDIRECTS = 5
+_STEP = 16_384  # bytes of gzip at a time
+_MEMBERS = 10_000  # more than the largest answer has in blocks of 64 KB
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -35,7 +38,7 @@ class Http:
     timeout : float
         Seconds to wait for a connection, and for each part of an answer.
     patience : float
-        Seconds that one whole answer may take.
+        Seconds that one whole answer may take, its headers, redirects and unpacking included.
     retries : int
         How often a request is repeated after a fault that may pass.
     wait : float
@@ -90,6 +93,7 @@ class Web:
         self._said = said
         self._chance = random.Random(http.seed)  # noqa: S311  (no secret: it spreads waits)
         self._session: Session | None = None
+        self._end = 0.0
         parts = urlsplit(self.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ReadError(
@@ -98,6 +102,12 @@ class Web:
                 where="base_url=",
                 todo="leave it out for the public service",
             )
+
+    @property
+    def service(self) -> str:
+        """Name of the service: host, port and path, without a scheme or a password."""
+        parts = urlsplit(self.base)
+        return plain(parts.netloc.rpartition("@")[2] + parts.path.rstrip("/"))
 
     def get_json(self, path: str, query: Mapping[str, str]) -> Any:
         """Ask for JSON."""
@@ -109,10 +119,9 @@ class Web:
 
     def get_bytes(self, path: str, query: Mapping[str, str]) -> bytes:
         """Ask for a file; one that is gzip is unpacked, within the limit."""
-        limit = self.http.unpacked
 
         def unpack(data: bytes, where: str) -> bytes:
-            return _unzip(data, limit, where) if data[:2] == b"\x1f\x8b" else data
+            return self._unzipped(data, where) if data[:2] == b"\x1f\x8b" else data
 
         data: bytes = self._ask(path, query, None, unpack)
         return data
@@ -127,6 +136,7 @@ class Web:
         """Ask, and ask again after a fault that may pass."""
         where = f"{'GET' if body is None else 'POST'} {urlsplit(self.base).hostname}/{path}"
         for attempt in range(self.http.retries + 1):
+            self._end = self.http.clock() + self.http.patience
             try:
                 return understood(self._once(path, query, body, where), where)
             except _Passing as fault:
@@ -186,6 +196,7 @@ class Web:
                     todo="check the address and this machine's certificates; it is never skipped",
                 ) from error
             except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+                self._refuse_late()
                 raise _Passing(
                     f"no answer within {self.http.timeout:g} s",
                     "try later, ask for less, or allow more: Http(timeout=…)",
@@ -215,7 +226,7 @@ class Web:
     def _opened(self) -> Session:
         if self._session is None:
             try:
-                import requests
+                import requests  # noqa: F401
             except ImportError as error:
                 raise ReadError(
                     needed="the package requests",
@@ -224,8 +235,22 @@ class Web:
                     todo="install didkit-evaluation[ees], or download the CSV and use "
                     "didkit.read_ees_csv",
                 ) from error
-            self._session = requests.Session()
+            self._session = _session_until(self._left)
         return self._session
+
+    def _left(self) -> float:
+        """Seconds of patience left with this answer."""
+        return self._end - self.http.clock()
+
+    def _refuse_late(self) -> None:
+        if self._left() <= 0:
+            raise _Passing(
+                f"an answer that took more than {self.http.patience:g} s",
+                "try later, ask for less, or allow more: Http(patience=…)",
+            )
+
+    def _unzipped(self, data: bytes, where: str) -> bytes:
+        return _unzip(data, self.http.unpacked, where, self._refuse_late)
 
     def _redirected(self, answer: Response, body: bytes | None, where: str) -> str:
         """Where a redirect leads, if that is the same host and no less safe."""
@@ -250,7 +275,6 @@ class Web:
                 where=where,
                 todo="check base_url=; a proxy may change answers",
             )
-        end = self.http.clock() + self.http.patience
         parts: list[bytes] = []
         size = 0
         for part in answer.raw.stream(_CHUNK, decode_content=False):
@@ -258,16 +282,12 @@ class Web:
             size += len(part)
             if size > self.http.packed:
                 raise _too_large(self.http.packed, where)
-            if self.http.clock() > end:
-                raise _Passing(
-                    f"an answer that took more than {self.http.patience:g} s",
-                    "try later, or ask for less",
-                )
+            self._refuse_late()
         announced = answer.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) != size:
             raise _Passing(f"{size:,} bytes of {announced} announced", "try later")
         data = b"".join(parts)
-        return _unzip(data, self.http.unpacked, where) if "gzip" in coding else data
+        return self._unzipped(data, where) if "gzip" in coding else data
 
     def _refuse_status(self, answer: Response, data: bytes, where: str) -> None:
         status = answer.status_code
@@ -326,25 +346,109 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _unzip(data: bytes, most: int, where: str) -> bytes:
-    """Unpack gzip, one member after another, and stop at the limit."""
-    made: list[bytes] = []
-    size = 0
-    rest = data
-    while rest:
-        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            part = unpacker.decompress(rest, most - size + 1)
-        except zlib.error as error:
-            raise _Passing(f"gzip that does not unpack ({error})", "try later") from error
-        made.append(part)
-        size += len(part)
-        if size > most:
-            raise _too_large(most, where)
-        if not unpacker.eof:
-            raise _Passing("gzip that ends early", "try later")
-        rest = unpacker.unused_data
-    return b"".join(made)
+def _session_until(left: Callable[[], float]) -> Session:
+    """Make a session of which every read, of headers too, ends when no seconds are left.
+
+    A time limit of a socket starts again with each byte; here it is never more than what is left.
+    """
+    import http.client
+    import socket
+
+    import requests
+    import requests.adapters
+    import urllib3
+
+    class Timed(io.RawIOBase):
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+            self._most = sock.gettimeout()
+            self._raw = sock.makefile("rb", buffering=0)
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int | None:
+            seconds = left()
+            if seconds <= 0:
+                raise TimeoutError("no patience left")
+            self._sock.settimeout(seconds if self._most is None else min(self._most, seconds))
+            return self._raw.readinto(buffer)
+
+        def close(self) -> None:
+            self._raw.close()
+            super().close()
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+            super().__init__(sock, *args, **options)
+            self.fp.close()
+            self.fp = io.BufferedReader(Timed(sock))
+
+    class Plain(urllib3.connection.HTTPConnection):
+        response_class = Answer
+
+    class Secure(urllib3.connection.HTTPSConnection):
+        response_class = Answer
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    pools = {"http": PlainPool, "https": SecurePool}
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, **options)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **options)
+            if not proxy.casefold().startswith("socks"):
+                manager.pool_classes_by_scheme = pools
+            return manager
+
+    class Here(requests.Session):
+        def get_redirect_target(self, resp: Response) -> None:
+            """Follow nothing: `requests` would first read the whole body, of any size."""
+
+    session = Here()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
+    return session
+
+
+def _unzip(data: bytes, most: int, where: str, late: Callable[[], None]) -> bytes:
+    """Unpack gzip step by step, one member after another, and stop at the limits."""
+    made = io.BytesIO()
+    members, unpacker = 0, None
+    for start in range(0, len(data), _STEP):
+        late()
+        rest = data[start : start + _STEP]  # a member leaves the rest as a copy: never a long one
+        while rest:
+            if unpacker is None:
+                unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+                members += 1
+            if members > _MEMBERS:
+                raise ReadError(
+                    needed=f"gzip of at most {_MEMBERS:,} members",
+                    found="more",
+                    where=where,
+                    todo="check base_url=; no table is packed like this",
+                )
+            try:
+                made.write(unpacker.decompress(rest, most - made.tell() + 1))
+            except zlib.error as error:
+                raise _Passing(f"gzip that does not unpack ({error})", "try later") from error
+            if made.tell() > most:
+                raise _too_large(most, where)
+            rest = unpacker.unused_data
+            if unpacker.eof:
+                unpacker = None
+    if unpacker is not None:
+        raise _Passing("gzip that ends early", "try later")
+    return made.getvalue()
 
 
 def _too_large(most: int, where: str) -> ReadError:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from os import PathLike
-from pathlib import Path
 
 import pandas as pd
 
 from didkit.design import Neighbours
 from didkit.errors import DidkitWarning, ReadError, first_few
 from didkit.panel import unit_ids
-from didkit.read.files import digest, read_path
+from didkit.read.files import as_path, digest, read_path
 from didkit.read.grid import open_grid
 from didkit.read.workbook import Row, sheets
 
@@ -66,8 +65,7 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
-    >>> text = "la_code,rank,sn_code,closeness\n926,1,925,Very Close\n926,2,908,Close \n"
+    >>>     >>> text = "la_code,rank,sn_code,closeness\n926,1,925,Very Close\n926,2,908,Close \n"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "list.csv"
     ...     _ = file.write_text(text, encoding="utf-8")
@@ -75,7 +73,7 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     >>> neighbours.of("926")
     ('925', '908')
     """
-    place = Path(path)
+    place = as_path(path)
     data = read_path(place)
     workbook = data[:2] == b"PK"
     table = _from_workbook(data, place.name) if workbook else _from_csv(data, place.name)

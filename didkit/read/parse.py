@@ -18,6 +18,11 @@ __all__ = ["parse"]
 
 _NEGATIVE = re.compile(r"[-\N{MINUS SIGN}][0-9][0-9.,]*")
 _THOUSANDS = r"[0-9]{1,3}(?:,[0-9]{3})+"
+# 12-Mar, 12/03/2018, 1.2E+05, #N/A, #VALUE!
+_SPREADSHEET = re.compile(
+    r"[0-9]{1,2}-[A-Z][a-z]{2}(?:-[0-9]{2,4})?|[0-9]{1,2}/[0-9]{1,2}/[0-9]{2,4}"
+    r"|[0-9](?:\.[0-9]+)?E\+[0-9]{2}|#[A-Z/0!?]+"
+)
 _NUMBER = re.compile(r"[0-9][0-9.,]*")
 
 
@@ -168,6 +173,15 @@ def _refuse(
             found=first_few(f"{text[i]!r} for {at(i)}" for i in numeric),
             where=where,
             todo="read the file as published; a spreadsheet may have changed the numbers",
+        )
+    damaged = [i for i in bad if _SPREADSHEET.fullmatch(text[i])]
+    if damaged:
+        raise ReadError(
+            needed=f"numbers, or the symbols of {release.name}",
+            found="what a spreadsheet makes of them: "
+            + first_few(f"{text[i]!r} for {at(i)}" for i in damaged),
+            where=where,
+            todo="download the CSV again, and do not save it from a spreadsheet",
         )
     symbols = ", ".join(f"{key!r} ({one.meaning})" for key, one in release.symbols.items())
     raise ReadError(

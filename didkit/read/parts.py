@@ -92,8 +92,9 @@ def assemble(parts: Sequence[Part], log: Sequence[tuple[str, str, int]]) -> Pane
             made = cells.setdefault(metric, Cells.empty(*shape))
             made.value[i, t] = piece.cells.value[:, 0]
             made.status[i, t] = piece.cells.status[:, 0]
-            made.lower[i, t] = piece.cells.lower[:, 0]
-            made.upper[i, t] = piece.cells.upper[:, 0]
+            # Where two tables hold a cell, both bound it, in whatever order they are read.
+            made.lower[i, t] = np.fmax(made.lower[i, t], piece.cells.lower[:, 0])
+            made.upper[i, t] = np.fmin(made.upper[i, t], piece.cells.upper[:, 0])
             sources[metric] = tuple(dict.fromkeys((*sources.get(metric, ()), part.source)))
     units = pd.DataFrame(
         {"name": [about[code][1] for code in codes]},
@@ -128,6 +129,10 @@ def _refuse_differing(
     same = (held.status[i, t] == piece.cells.status[:, 0]) & (
         (old == new) | (np.isnan(old) & np.isnan(new))
     )
+    least = np.fmax(held.lower[i, t], piece.cells.lower[:, 0])
+    most = np.fmin(held.upper[i, t], piece.cells.upper[:, 0])
+    with np.errstate(invalid="ignore"):
+        same &= ~(least > most + 1e-9)
     differ = np.flatnonzero(there & ~same)
     if len(differ):
         at = [

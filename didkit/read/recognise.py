@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from didkit.read.parts import Ints
 from didkit.read.releases import RELEASES
 from didkit.read.rules import Found, Release, Table
 
-__all__ = ["Choice", "Fit", "choices", "fits", "nearly", "unrecognised"]
+__all__ = ["Choice", "Fit", "choices", "fits", "nearly", "no_period", "unrecognised"]
 
 
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+
+
+How = Literal["exact", "unseen", "part"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,17 @@ class Choice:
         The table.
     years : array of int, optional
         Reporting year of each row; None where the columns say it.
+    how : {"exact", "unseen", "part"}
+        The periods of a vintage that was at hand; or those that another would have; or some of
+        them.
+    sure : bool
+        Whether no other vintage fits as well.
     """
 
     fit: Fit
     years: Ints | None
+    how: How = "exact"
+    sure: bool = True
 
 
 def fits(header: Collection[str]) -> list[Fit]:
@@ -88,10 +99,8 @@ def _first(table: Table, names: Collection[str], vintage: int) -> bool:
     return any(one in names for one in spelt)
 
 
-def choices(
-    fitting: Sequence[Fit], columns: dict[str, Texts], *, grid: Grid, named: bool
-) -> list[Choice]:
-    """Return the fits whose periods a file has: of vintages that were seen, or else of others.
+def choices(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> list[Choice]:
+    """Return the fits whose periods a file has, those of vintages that were at hand first.
 
     Parameters
     ----------
@@ -101,60 +110,74 @@ def choices(
         Of the file.
     grid : Grid
         The file.
-    named : bool
-        Whether the release was asked for by name: then a part of its periods is enough.
 
     Raises
     ------
     ReadError
-        If a period does not parse, or the periods are of no vintage.
+        If a period does not parse.
     """
-    file = grid.name
-    exact: list[Choice] = []
-    other: list[Choice] = []
-    part: list[Choice] = []
-    found: list[int] = []
+    made: dict[How, list[Choice]] = {"exact": [], "unseen": [], "part": []}
     known: dict[tuple[str | None, tuple[str, str] | None], Ints] = {}
-    for fit in fitting:
+    for fit in _of_their_kind(fitting, columns):
         table, vintage = fit.table, fit.release.vintage
         if table.period is None:
-            exact.append(Choice(fit, None))
+            named: How = "exact" if fit.release.seen else "unseen"
+            made[named].append(Choice(fit, None, named))
             continue
         key = (table.period, table.identifier)
         if key not in known:
-            known[key] = _years(columns, table, file)
-        years = known[key]
-        found = [int(year) for year in np.unique(years)]
-        choice = Choice(fit, years + table.later)
+            known[key] = _years(columns, table, grid.name)
+        found = np.unique(known[key]).tolist()
+        last = found[-1] + table.later
         window = table.windows.get(vintage)
+        how: How | None = None
         if window is not None:
             whole = list(range(window[0], window[1] + 1))
-            if found == whole:
-                exact.append(choice)
-            elif set(found) <= set(whole):
-                part.append(choice)
-        elif found[-1] + table.later == vintage and len(found) == found[-1] - found[0] + 1:
-            other.append(choice)
-        elif found[-1] + table.later <= vintage:
-            part.append(choice)
-    made = [*exact, *other] or (part if named else [])
-    if made:
-        return made
+            how = "exact" if found == whole else "part" if set(found) <= set(whole) else None
+        elif last == vintage and len(found) == found[-1] - found[0] + 1:
+            how = "unseen"
+        elif last <= vintage:
+            how = "part"
+        if how is not None:
+            made[how].append(Choice(fit, known[key] + table.later, how))
+    return [*made["exact"], *made["unseen"], *made["part"]]
+
+
+def _of_their_kind(fitting: Sequence[Fit], columns: dict[str, Texts]) -> Sequence[Fit]:
+    """Keep the tables whose category a file has; all where it has none, to be refused later."""
+    kept = [
+        fit
+        for fit in fitting
+        if all(
+            set(rule.kinds) & set(columns[name].tolist())
+            for rule in fit.table.filters
+            for name in rule.spellings
+            if name in columns
+        )
+    ]
+    return kept or fitting
+
+
+def no_period(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> ReadError:
+    """Say that the periods of a file are of no release, or which columns its release lacks."""
+    table = fitting[0].table
+    found = np.unique(_years(columns, table, grid.name)).tolist()
     lacking = _lacking(grid.header, {fit.table.name for fit in fitting}, found)
     if lacking is not None:
-        raise _missing_columns(grid, *lacking)
+        return _missing_columns(grid, *lacking)
     spans = [
         f"{fit.release.name} {fit.table.name}: {window[0]} to {window[1]}"
         for fit in fitting
         if (window := fit.table.windows.get(fit.release.vintage))
     ]
-    raise ReadError(
+    part = next((one for one in choices(fitting, columns, grid) if one.how == "part"), None)
+    return ReadError(
         needed=f"the periods of a release, without a gap up to its own year "
         f"({'; '.join(spans) or 'any vintage'})",
         found=f"{first_few(found, 12)} periods",
-        where=f"{file}, column {fitting[0].table.period}",
-        todo=f"if this is a part of a release, name it: release={part[0].fit.release.name!r}"
-        if part
+        where=f"{grid.name}, column {table.period}",
+        todo=f"if this is a part of a release, name it: release={part.fit.release.name!r}"
+        if part is not None
         else "the columns are known, the release is not: its symbols may differ, so it is not "
         "guessed",
     )
@@ -257,6 +280,5 @@ def _missing_columns(grid: Grid, near: Release, table: Table) -> ReadError:
         found=f"{first_few(map(repr, grid.header), 12)} columns",
         where=grid.name,
         todo="read the file as published, with its first line as the header; any other open-data "
-        "CSV of Explore education statistics is read by didkit.read_ees_csv; releases that are "
-        "known: " + ", ".join(name for name, one in RELEASES.items() if one.seen),
+        "CSV of Explore education statistics is read by didkit.read_ees_csv",
     )

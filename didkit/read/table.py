@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -23,6 +24,10 @@ __all__ = ["read_table"]
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.intp]  # positions in the file
 _USED = "rows used: local authority"
+_BOUNDING = "totals that bound hidden counts"
+_FROM_ABOVE = "totals that bound hidden counts from above only, since rows are missing"
+_CONTRADICTING = "totals that contradict their parts: not used"
+_DAMAGED = re.compile(r"[0-9]{1,2}|[0-9]{1,3}\.0+")
 _LEVELS = ("local authority", "regional", "national")
 _OWN, _REGION, _NATION = range(3)
 
@@ -94,6 +99,18 @@ def _kinds(columns: dict[str, Texts], table: Table, file: str) -> tuple[Ints, li
     return made
 
 
+def _refuse_spreadsheet_codes(codes: Sequence[str], where: str) -> None:
+    """Refuse 201.0 and 1: what a spreadsheet makes of 201 and 001."""
+    damaged = [one for one in codes if _DAMAGED.fullmatch(one)]
+    if damaged:
+        raise ReadError(
+            needed="3-digit codes of authorities (926)",
+            found=f"{first_few(damaged)} that a spreadsheet has changed",
+            where=where,
+            todo="download the CSV again, and do not save it from a spreadsheet",
+        )
+
+
 def _coded(values: Texts, known: Mapping[str, int], what: str, where: str) -> Ints:
     """Return a number for each text, and refuse one that is not known: who knows what it is."""
     codes = np.array([known.get(one, -1) for one in values.tolist()], dtype=np.int64)
@@ -102,7 +119,8 @@ def _coded(values: Texts, known: Mapping[str, int], what: str, where: str) -> In
         raise ReadError(
             needed=f"a {what} that the release has: {first_few(map(repr, known), 8)}",
             found=f"{int(other.sum())} rows with another: "
-            f"{first_few(map(repr, sorted(set(values[other]))))}",
+            f"{first_few(map(repr, sorted(set(values[other]))))}; the first is line "
+            f"{int(np.flatnonzero(other)[0]) + 2}",
             where=where,
             todo="read the file as published, or take these rows out yourself",
         )
@@ -129,6 +147,7 @@ class _Rows:
         self.own = np.flatnonzero(level == _OWN)
         codes = columns[places.code][self.own].tolist()
         self.ids = list(dict.fromkeys(codes))
+        _refuse_spreadsheet_codes(self.ids, f"{file}, column {places.code}")
         unit_ids(
             codes if "" in self.ids else self.ids,
             identity="la_code",
@@ -221,7 +240,7 @@ class _Rows:
 
     def _carried(self) -> list[tuple[int, int]]:
         """Reporting years whose numbers serve another reporting year too."""
-        rule = self.table.carried.get(self.release.vintage)
+        rule = self.table.carried.get(self.release.vintage) if self.choice.sure else None
         return [] if rule is None else [(rule[0] + self.table.later, rule[1])]
 
     # -- hidden counts -----------------------------------------------------------------------
@@ -259,10 +278,12 @@ class _Rows:
             there = asked[np.isfinite(np.asarray(parent.totals, dtype=np.float64)[asked])]
             whole = np.broadcast_to(np.asarray(parent.whole, dtype=np.bool_), wrong.shape)
             used = ~wrong[there]
-            self.totals["totals that bound hidden counts"] += int((used & whole[there]).sum())
-            self.totals["totals that bound hidden counts from above only: rows are missing"] += int(
-                (used & ~whole[there]).sum()
+            self.totals["totals of regions and England that bound hidden counts"] += int(
+                (used & whole[there]).sum()
             )
+            self.totals[
+                "totals that bound hidden counts from above only, since rows are missing"
+            ] += int((used & ~whole[there]).sum())
             self.totals["totals that contradict their parts: not used"] += int(wrong[there].sum())
 
     def _totals(self, found: Found, there: Bools) -> list[Parent]:
@@ -365,17 +386,24 @@ class _Rows:
         used = set(self.choice.fit.names) | {
             one for rule in table.filters for one in rule.spellings
         }
-        log.append(("columns not read", sum(name not in used for name in grid.header)))
+        rest = [name for name in grid.header if name not in used]
+        log.append(
+            (f"columns not read: {', '.join(rest[:8])}{', …' if len(rest) > 8 else ''}", len(rest))
+        )
         there = {one.column.metric for one in self.choice.fit.found}
         log += [
-            (f"column not in the file: {column.spelt(release.vintage)[0]}", 0)
+            (
+                f"no metric {column.metric}: the file has no column "
+                f"{column.spelt(release.vintage)[0]!r}",
+                0,
+            )
             for column in table.columns
             if column.vintages[0] <= release.vintage <= column.vintages[1]
             and column.metric not in there
         ]
         if self.choice.years is not None:
             n = len(self.ids) * len(np.unique(self.year[self.own])) * len(self.kinds)
-            log.append(("no row: authority and period", n - len(self.own)))
+            log.append(("authorities and periods without a row", n - len(self.own)))
         log += [
             (
                 f"the year in the column's name is not that of its numbers: {one.name}, read as "
@@ -392,15 +420,14 @@ class _Rows:
             )
             for start, end in self._carried()
         ]
-        seen = release.vintage in table.windows if table.period is not None else release.seen
-        if not seen:
-            log.append(
-                (
-                    f"a vintage that didkit had not seen: read by the rules of its series, "
-                    f"as {release.name}",
-                    0,
-                )
-            )
+        told = {
+            "unseen": f"told to be {release.name}, which didkit had not seen before",
+            "part": f"not all periods of {release.name}, which was named",
+        }
+        log += [(text, 0) for how, text in told.items() if how == self.choice.how]
+        if not self.choice.sure:
+            text = f"told from periods alone: of {release.name} or of a vintage near it"
+            log.append((text, 0))
         return log
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from didkit.design import Design, MatchedSets, Neighbours, Pool, Rollout
-from didkit.errors import DesignError
+from didkit.errors import DesignError, DidkitWarning
+from didkit.estimate import DiD
 from didkit.panel import Panel
 
 WHOLE = "940+941"
@@ -34,13 +35,19 @@ def design(starts, against=None, **options) -> Design:
     return Design(PANEL, Rollout(starts), against=against or Pool(), selection="unknown", **options)
 
 
+def half(*args, **options) -> Design:
+    """Make a design of which a pilot is part of a merged unit."""
+    with pytest.warns(DidkitWarning, match="is only part of the pilot"):
+        return design(*args, **options)
+
+
 def lists(rows: list[tuple]) -> Neighbours:
     return Neighbours(pd.DataFrame(rows, columns=["unit", "rank", "neighbour"]))
 
 
 @pytest.mark.parametrize("code", ["928", 940, "941", WHOLE])
 def test_a_pilot_may_be_named_by_any_code(code):
-    made = design({code: 2021})
+    made = (half if str(code) in ("940", "941") else design)({code: 2021})
     assert made.pilots == (WHOLE,)
     assert made.comparators == IDS[:4]
     assert made.starts == {WHOLE: "2021"}
@@ -56,6 +63,43 @@ def test_two_parts_are_one_pilot_if_they_started_together():
     with pytest.raises(DesignError, match="one start for each unit") as caught:
         design({940: 2021, 941: 2022})
     assert "'941' with start 2022" in caught.value.found
+
+
+@pytest.mark.parametrize(("code", "other"), [("940", "941"), (941, "940")])
+def test_half_a_unit_as_pilot_is_warned_of_and_noted(code, other):
+    with pytest.warns(DidkitWarning) as caught:
+        made = design({code: 2021, 303: 2021})
+    said = f"{code} is only part of the pilot {WHOLE}, of which the panel has no separate numbers"
+    said += f": {other} counts as treated too"
+    assert [str(one.message).split(". ")[0] for one in caught] == [f"Design: {said}"]
+    assert caught[0].filename == __file__
+    assert said in made.notes
+    estimate = DiD().fit(made, "cin_count")
+    assert said in estimate.sample.notes
+    assert said in estimate.all_notes
+    assert said in made.drop(304).notes  # no second warning
+    assert not any(WHOLE in note for note in made.without_pilot(code).notes[:-1])
+    with pytest.warns(DidkitWarning, match="Design.reassign: ") as caught:
+        again = made.reassign(Rollout({code: 2022}))
+    assert caught[0].filename == __file__
+    assert said in again.notes
+
+
+def test_all_parts_of_a_unit_need_no_warning():
+    for starts in ({940: 2021, 941: 2021}, {928: 2021}, {928: 2021, 940: 2021}):
+        assert not any("only part" in note for note in design(starts).notes)
+    assert not any("only part" in note for note in design({WHOLE: 2021, 940: 2021}).notes)
+    tiny = Panel.from_frame(
+        pd.DataFrame({"la": [201, 204, 303] * 2, "year": [2020] * 3 + [2021] * 3, "n": 1.0}),
+        unit="la",
+        period="year",
+        metrics={"n": "cin_count"},
+    ).harmonise(merge={201: 204})
+    rest = {"against": Pool(), "selection": "unknown"}
+    assert Design(tiny, Rollout({204: 2021, 201: 2021}), **rest).pilots == ("204",)
+    assert Design(tiny, Rollout({204: 2021}), **rest).pilots == ("204",)
+    with pytest.warns(DidkitWarning, match="201 is only part of the pilot 204"):
+        Design(tiny, Rollout({201: 2021}), **rest)
 
 
 def test_two_parts_are_one_pilot_if_they_stopped_together():
@@ -75,7 +119,7 @@ def test_units_are_left_out_by_any_code():
     assert made.comparators == ("305", "306")
     assert f"{WHOLE}: tiny; far" in " ".join(made.notes)
     with pytest.raises(DesignError, match=r"'940\+941' is a pilot"):
-        design({940: 2021}, exclude=[941])
+        half({940: 2021}, exclude=[941])
 
 
 @pytest.mark.parametrize("argument", ["strata", "clusters"])
@@ -115,13 +159,55 @@ def test_the_lists_of_all_parts_are_taken_in_order_of_rank():
     assert listed.among(PANEL).of("303") == ("306",)
     only = lists([("928", 1, "306"), ("928", 2, "303")])
     assert only.among(PANEL).of(WHOLE) == ("306", "303")
-    assert design({941: 2021}, only.union()).comparators == ("303", "306")
+    assert half({941: 2021}, only.union()).comparators == ("303", "306")
     best = lists(
         [*zip(["940"] * 3, (1, 2, 3), ("304", "305", "306"), strict=True), ("941", 1, "306")]
     )
     assert best.among(PANEL).of(WHOLE) == ("304", "306", "305")
     tie = lists([("941", 1, "304"), ("940", 1, "306")])
     assert tie.among(PANEL).of(WHOLE) == ("306", "304")
+
+
+@pytest.mark.parametrize(
+    ("codes", "used"),
+    [
+        (("928", "940", "941"), {"940", "941"}),  # the newest era of which every code has a list
+        (("928", "940"), {"928"}),
+        (("941",), {"941"}),  # no era as a whole: the oldest with any
+        (("928", WHOLE), {WHOLE}),
+        (("928", "940", "941", WHOLE), {WHOLE}),
+    ],
+)
+def test_the_lists_of_one_era_are_taken(codes, used):
+    near = dict(zip(("928", "940", "941", WHOLE), IDS[:4], strict=True))
+    listed = lists([(code, 1, near[code]) for code in codes]).among(PANEL)
+    assert set(listed.of(WHOLE)) == {near[code] for code in used}
+    assert listed.among(PANEL).of(WHOLE) == listed.of(WHOLE)
+
+
+def test_the_oldest_era_with_lists_comes_before_halves_of_the_newer():
+    rows = [(code, 2019, 1.0) for code in (835, 836, 837, 303, 304, 305)]
+    rows += [(code, 2020, 1.0) for code in (838, 839, 303, 304, 305)]
+    frame = pd.DataFrame(rows, columns=["la", "year", "n"])
+    made = Panel.from_frame(frame, unit="la", period="year", metrics={"n": "cin_count"})
+    dorset = made.harmonise()
+    half_of_both = lists([("836", 1, "303"), ("837", 2, "305"), ("838", 1, "304")])
+    assert half_of_both.among(dorset).of("838") == ()  # by the panel's units only
+    assert half_of_both.among(dorset).of("838+839") == ("303", "305")
+
+
+def test_a_list_of_each_era_in_the_published_workbook(shared_data):
+    from didkit.read import read_neighbours
+
+    listed = read_neighbours(shared_data / "neighbours" / "sn_may_2025.xlsx")
+    rows = [(c, 2019, 1.0) for c in (835, 836, 837)] + [(c, 2020, 1.0) for c in (838, 839)]
+    frame = pd.DataFrame(rows, columns=["la", "year", "n"])
+    made = Panel.from_frame(frame, unit="la", period="year", metrics={"n": "cin_count"})
+    taken = listed.among(made.harmonise()).of("838+839")
+    assert {"835", "836", "837"} & set(listed.table["unit"])  # lists of both eras
+    both = {*listed.of("838"), *listed.of("839")}
+    assert set(taken) == both - {"835", "836", "837", "838", "839"}
+    assert len(taken) == len(set(taken)) <= 20
 
 
 def test_names_in_a_list_follow_the_units():
@@ -146,9 +232,9 @@ def test_weights_of_parts_add_up():
     one = {940: {304: 1.0}, 941: {304: 1.0}}
     assert design({940: 2021, 941: 2021}, MatchedSets(one)).sets == {WHOLE: {"304": 1.0}}
     with pytest.raises(DesignError, match="one set for each unit"):
-        design({940: 2021}, MatchedSets({940: {304: 1.0}, 941: {305: 1.0}}))
+        half({940: 2021}, MatchedSets({940: {304: 1.0}, 941: {305: 1.0}}))
     with pytest.raises(DesignError, match="other than the pilot itself"):
-        design({940: 2021}, MatchedSets({940: {941: 0.5, 304: 0.5}}))
+        half({940: 2021}, MatchedSets({940: {941: 0.5, 304: 0.5}}))
 
 
 def test_edits_take_any_code():
@@ -156,11 +242,11 @@ def test_edits_take_any_code():
     assert made.without_pilot(941).pilots == ("303",)
     assert made.drop("940").pilots == ("303",)
     assert design({303: 2021}).drop(928).comparators == IDS[1:4]
-    again = made.reassign(Rollout({"941": 2022}))
+    again = made.reassign(Rollout({"941": 2022, "940": 2022}))
     assert again.pilots == (WHOLE,)
     assert again.comparators == IDS[:4]
     with pytest.raises(DesignError, match="not left out"):
-        design({303: 2021}, exclude=[928]).reassign(Rollout({940: 2021}))
+        design({303: 2021}, exclude=[928]).reassign(Rollout({928: 2021}))
     listed = lists([(unit, 1, "304") for unit in ("303", "940")])
     first = design({303: 2021}, listed.per_pilot(aggregate="mean"))
-    assert first.reassign(Rollout({941: 2021})).sets == {WHOLE: {"304": 1.0}}
+    assert first.reassign(Rollout({928: 2021})).sets == {WHOLE: {"304": 1.0}}

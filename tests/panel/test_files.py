@@ -22,7 +22,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from same_panel import assert_same_cells, assert_same_panel
 
@@ -666,10 +666,52 @@ def test_csv_has_no_formula(start: str, tmp_path: Path) -> None:
     assert not [cell for row in (head, *rows) for cell in row if cell.startswith(tuple(STARTS))]
 
 
+SPLIT = st.lists(
+    st.sampled_from([*STARTS, ";", ",", "|", '"', "'", " ", "cmd", "Kent", "1"]), max_size=8
+).map("".join)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@settings(max_examples=150)
+@given(texts=st.lists(SPLIT, min_size=3, max_size=3))
+@example(texts=["Kent;=cmd|x", "b", "c"])
+@example(texts=['Kent; "=cmd|x"', "b\n=cmd", "c\t@x"])
+def test_csv_has_no_formula_wherever_it_is_split(
+    separator: str, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    panel = small_panel()
+    units = panel.units
+    units["name"], units["region"] = texts, texts[::-1]
+    path = tmp_path_factory.mktemp("split") / "panel.csv"
+    panel.replaced(units=units).to_csv(path)
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file, delimiter=separator) for cell in row]
+    signs = tuple(one for one in STARTS if not one.isspace())
+    found = [cell for cell in cells if cell.lstrip().startswith(signs)]
+    # Numbers are the only cells without quotes, and none of this panel is below zero.
+    assert found == []
+
+
+def test_csv_quotes_texts_and_only_texts(tmp_path: Path) -> None:
+    panel = small_panel()
+    units = panel.units
+    units["n"], units["flag"], units["gap"] = [1, 2, 3], [True, False, True], ["x", None, "12"]
+    panel = panel.replaced(units=units)
+    panel.to_csv(tmp_path / "panel.csv")
+    head, *lines = (tmp_path / "panel.csv").read_bytes().decode("utf-8").split("\r\n")[:-1]
+    assert head == ",".join(f'"{name}"' for name in panel.tidy().columns)
+    plain = {name: name in ("value", "lower", "upper", "n", "flag") for name in panel.tidy()}
+    for line in lines:
+        for (name, bare), cell in zip(plain.items(), line.split(","), strict=True):
+            assert cell == "" or cell.startswith('"') != bare, name
+            assert cell.endswith('"') == cell.startswith('"')
+    assert {line.rpartition(",")[2] for line in lines} == {'"x"', "", '"12"'}
+
+
 def test_csv_keeps_negative_numbers(tmp_path: Path) -> None:
     full_panel().to_csv(tmp_path / "panel.csv")
     lines = (tmp_path / "panel.csv").read_bytes().decode("utf-8")
-    assert ",-3.5,observed,-inf,2.0," in lines
+    assert ',-3.5,"observed",-inf,2.0,' in lines
     assert "Ynys Môn" in lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from didkit.errors import DidkitWarning, PanelError
-from didkit.panel import Cells, Metric, Panel, Status
+from didkit.panel import Cells, Metric, Panel, Status, codes_by_era
 
 NAN = float("nan")
 ARRAYS = ("value", "status", "lower", "upper")
@@ -385,14 +386,119 @@ def test_a_metric_without_rows_of_the_merged_units_is_no_doubt():
     assert cell(made, "940", 2020, "assessment_duration")[1] is Status.ABSENT
 
 
-def test_a_population_of_another_release_is_doubted():
+def of_two_releases() -> Panel:
+    """Make a panel of a published rate and its count, and the population of another release."""
     panel = family(RATES, release="old")
-    other = family(RATES, release="new").select(metrics=["population"])
-    mixed = panel.select(metrics=["cin", "cin_count"]) | other
-    with pytest.warns(DidkitWarning, match=r"'cin' is from 1 \(old\).*from 1 \(new\)") as caught:
-        made = mixed.harmonise()
-    assert caught[0].filename == __file__
-    assert made.wide("cin").loc["940+941"].tolist() == [200.0, 275.0]
+    other = family([(*row[:3], 2 * row[3], *row[4:]) for row in RATES], release="new")
+    return panel.select(metrics=["cin", "cin_count"]) | other.select(metrics=["population"])
+
+
+def test_a_population_of_another_release_is_refused():
+    mixed = of_two_releases()
+    for merge in (None, {303: 940}):
+        with pytest.raises(PanelError) as caught:
+            mixed.harmonise(merge=merge)
+        error = caught.value
+        assert error.found == "'cin' from 1 (old), and 'population' from 1 (new)"
+        assert "metric 'cin', units 940+941" in error.where
+        for way in ("select()", "'population' of its own release", "vintages='mixed'"):
+            assert way in error.todo
+    only = mixed.select(units=[303, 928])  # nothing to merge, nothing to refuse
+    assert only.harmonise() is only
+    assert mixed.select(metrics=["cin_count", "population"]).harmonise().unit_ids == (
+        "303",
+        "940+941",
+    )
+    with pytest.raises(PanelError, match="vintages='same' or vintages='mixed'"):
+        mixed.harmonise(vintages="any")
+
+
+def test_two_releases_of_a_rate_are_not_those_of_one_population():
+    both = (
+        family(RATES, release="old")
+        .select(periods=[2021])
+        .join(family(RATES, release="new").select(periods=[2022]), releases="mixed")
+    )
+    assert both.harmonise().wide("cin").loc["940+941"].tolist() == [200.0, 275.0]
+    new = family(RATES, release="new").select(metrics=["population"])
+    with pytest.raises(PanelError, match=r"'cin' from 2 \(old, new\), and 'population' from 1"):
+        (both.select(metrics=["cin", "cin_count"]) | new).harmonise()
+
+
+def test_a_mixture_asked_for_by_name_is_computed_and_told():
+    mixed = of_two_releases()
+    made = mixed.harmonise(vintages="mixed", merge={303: 940})
+    assert made.wide("cin").loc["940+941"].tolist() == [
+        pytest.approx(93 / 8000 * 10_000),
+        pytest.approx(154 / 10_000 * 10_000),
+    ]
+    assert mixed.sources["population"][0] in made.sources["cin"]
+    added = [s for s in made.sources["cin"] if s.note]
+    assert {s.release for s in added} == {"computed"}
+    assert added[0].note == (
+        "for the merged units 940+941 computed: cin_count / population (new) × 10,000"
+    )
+    assert made.sources["population"] == mixed.sources["population"]
+    with pytest.raises(PanelError, match="of its own vintage"):  # asked for each time
+        mixed.harmonise(vintages="mixed").harmonise(merge={303: 940})
+
+
+def test_a_rate_computed_over_a_population_of_another_release_stays_so():
+    mixed = of_two_releases().select(metrics=["cin_count", "population"])
+    panel = mixed.compute_rate("cin")
+    made = panel.harmonise()
+    assert made.wide("cin").loc["940+941"].tolist() == [100.0, 137.5]
+    assert made.sources["cin"][-1].release == "computed"
+    assert made.harmonise(merge={303: 940}).wide("cin").loc["940+941"].tolist() == [
+        pytest.approx(93 / 8000 * 10_000),
+        pytest.approx(154 / 10_000 * 10_000),
+    ]
+    # but not over the population of the count's release, which the rate does not name
+    own = family(RATES, release="old").select(metrics=["population"])
+    other = panel.select(metrics=["cin", "cin_count"]) | own
+    with pytest.raises(PanelError, match=r"population \(new\) × 10,000, and 'population' from 1"):
+        other.harmonise()
+
+
+def test_a_merged_percentage_ends_at_a_hundred():
+    share = Metric(name="s", kind="percent", numerator="part", denominator="whole", per=100)
+    counts = {n: Metric(name=n, kind="count") for n in ("part", "whole")}
+    low = (NAN, "suppressed", 1, 5)
+    years = range(2021, 2026)
+    old = [(928, year, 1) for year in years if year < 2022]
+    parts = [low, (9, "rounded", 5, 15), (12, "rounded", 9, 15), low]
+    wholes = [(10, "rounded", 1, 12), (10, "rounded", 5, 15), (10, "rounded", 5, 15), low]
+    panel = None
+    for name, cells in (("part", parts), ("whole", wholes), ("s", None)):
+        rows = [*old, *((941, year, 0) for year in years if year > 2021)]
+        for i, year in enumerate(range(2022, 2026)):
+            rows.append((940, year, 50) if cells is None else (940, year, *cells[i]))
+        one = panel_of(rows, counts.get(name, share))
+        panel = one if panel is None else panel | one
+    made = panel.harmonise()
+    found = [cell(made, "940", year, "s") for year in range(2022, 2026)]
+    assert found[0][2:] == (pytest.approx(100 / 12), 100)
+    assert found[1] == (90, Status.ROUNDED, pytest.approx(500 / 15), 100)
+    assert found[2] == (120, Status.ROUNDED, 60, 300)  # no part of a whole: as computed
+    assert found[3][2:] == (20, 100)
+    plain = panel.replaced(metrics={**panel.metrics, "s": replace(share, kind="rate")}).harmonise()
+    assert cell(plain, "940", 2023, "s")[3] == 300
+
+
+def test_the_codes_of_each_era():
+    assert codes_by_era(["942", "909", "943"]) == (("909",), ("942", "943"))
+    assert codes_by_era(["835", "836", "837", "838", "839", "303"]) == (
+        ("303", "835", "836", "837"),
+        ("303", "838", "839"),
+    )
+    assert codes_by_era(["940", "941"]) == (("940", "941"),)
+    assert codes_by_era(["836", "837"]) == (("836", "837"),)
+    two = ["835", "836", "837", "838", "839", "928", "940", "941"]
+    assert codes_by_era(two) == (
+        ("835", "836", "837", "928"),
+        ("838", "839", "928"),
+        ("838", "839", "940", "941"),
+    )
 
 
 # -- by name ---------------------------------------------------------------------------------------

@@ -338,6 +338,38 @@ def test_a_rate_has_the_status_of_the_population_where_that_is_missing():
     assert panel.wide("cla", what="status").to_numpy().tolist() == [["observed", "not available"]]
 
 
+def test_a_percentage_ends_at_a_hundred_unless_it_is_above():
+    frame = pd.DataFrame(
+        {
+            "la": ["303"] * 5,
+            "year": range(2015, 2020),
+            "part": [9, None, 12, None, None],
+            "lo": [5, 1, 9, 30, None],
+            "hi": [15, 5, 15, 40, None],
+            "whole": [10, None, 10, 10, 10],
+            "wlo": [5, 0, 5, 5, 5],
+            "whi": [15, 5, 15, 15, 15],
+        }
+    )
+    panel = Panel.from_frame(
+        frame.assign(
+            why=["rounded", "suppressed", "rounded", "suppressed", "not available"],
+            wwhy=["rounded", "suppressed", *["rounded"] * 3],
+        ),
+        unit="la",
+        period="year",
+        metrics={n: Metric(name=n, kind="count") for n in ("part", "whole")},
+        lower={"part": "lo", "whole": "wlo"},
+        upper={"part": "hi", "whole": "whi"},
+        status={"part": "why", "whole": "wwhy"},
+    )
+    share = Metric(name="s", kind="percent", numerator="part", per=100)
+    made = panel.compute_rate(share, denominator="whole")
+    assert made.wide("s").iloc[0, [0, 2]].tolist() == [90, 120]
+    np.testing.assert_allclose(made.wide("s", what="upper"), [[100, 100, 300, 800, np.nan]])
+    np.testing.assert_allclose(made.wide("s", what="lower"), [[500 / 15, 20, 60, 200, np.nan]])
+
+
 def test_rates_that_cannot_be_made_are_refused():
     panel = counts().compute_rate("cla")
     with pytest.raises(PanelError, match="replace_published=True"):

@@ -14,7 +14,7 @@ import pytest
 import didkit.read.limits
 from didkit.errors import DidkitError, DidkitWarning, PanelError, ReadError
 from didkit.panel import METRICS, Status
-from didkit.read import RELEASES, read_dfe
+from didkit.read import RELEASES, read_dfe, read_neighbours
 from didkit.read.limits import Limits
 from didkit.read.parse import parse
 from didkit.read.rules import Column, Release, Symbol
@@ -49,8 +49,8 @@ def test_the_small_files_are_good(write: Write, b1: Text, cla: Text) -> None:
 
 def test_no_such_file(tmp_path: Path) -> None:
     error = refused(tmp_path / "b1.csv")
-    assert error.needed == "a file that exists"
-    assert error.where == "b1.csv"
+    assert error.needed == "a file or folder that exists"
+    assert error.where == str(tmp_path / "b1.csv")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n \r\n"])
@@ -91,14 +91,14 @@ def test_a_workbook_under_the_name_of_a_csv(write: Write) -> None:
 def test_other_separators(write: Write, b1: Text) -> None:
     error = refused(write(b1().replace(",", ";")))
     assert "separated by commas" in error.needed
-    assert "a first line that is one value: 'time_period;" in error.found
+    assert "semicolons between them: 'time_period;" in error.found
 
 
 def test_a_foreign_table(write: Write) -> None:
     error = refused(write("name,age\nA,1\n"))
     assert "the nearest is" in error.needed
     assert error.found == "2 ('name', 'age') columns"
-    assert "cin_2020" in error.todo
+    assert "read_ees_csv" in error.todo
 
 
 def test_a_missing_column(write: Write, b1: Text) -> None:
@@ -168,7 +168,7 @@ def test_limits(write: Write, b1: Text, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_another_encoding(write: Write, b1: Text, cla: Text) -> None:
     error = refused(write(b1().replace("Suffolk", "Suffôlk").encode("cp1252")))
-    assert error.needed == "text in utf-8-sig, as cin_2020 is published"
+    assert error.needed == "text saved as UTF-8, as cin_2020 is published"
     panel = read_dfe(write(cla(geog_n="Nôrfolk").encode("cp1252")))
     assert panel.name_of("926") == "Nôrfolk"
     assert panel.sources["cla"][0].note == "decoded as cp1252"
@@ -195,7 +195,7 @@ def test_duplicate_units_where_a_year_is_a_column(write: Write, cla: Text) -> No
 
 def test_an_unknown_geographic_level(write: Write, b1: Text) -> None:
     error = refused(write(b1().replace("Regional", "Ward", 1)))
-    assert error.found == "1 rows with another: 1 ('Ward')"
+    assert error.found == "1 rows with another: 1 ('Ward'); the first is line 3"
     assert error.where == "file.csv, column geographic_level"
 
 
@@ -414,8 +414,23 @@ def test_two_files_that_disagree(write: Write, b1: Text) -> None:
     write(b1({("926", 2013): ("5001", "290.5")}), "two.csv")
     with pytest.raises(PanelError, match="926 in 2013: 5000 and 5001"):
         read_dfe(file.parent)
-    write(b1(), "two.csv")
+    write(b1() + "\n", "two.csv")
     assert len(read_dfe(file.parent).sources["cin"]) == 1 + 1
+    write(b1(), "two.csv")
+    again = read_dfe(file.parent)
+    assert [one.file for one in again.sources["cin"]] == ["one.csv"]
+    said = again.log.loc[again.log["source"] == "two.csv", "what"]
+    assert said.tolist() == ["file not used: the same bytes as one.csv"]
+
+
+def test_a_quoted_value_over_lines(write: Write, b1: Text) -> None:
+    """Lines with an even number of marks can leave a value open: read as a whole, or refused."""
+    lines = b1().splitlines()
+    for i, (mark, name) in {4: ('"1', 'n"m'), 9: ('2"', 'k"')}.items():
+        row = lines[i].split(",")
+        row[-1 if i == 4 else 0], row[9] = mark, name
+        lines[i] = ",".join(row)
+    refused(write(lined(lines)))
 
 
 def lined(lines: Iterable[str]) -> str:
@@ -456,7 +471,9 @@ def test_members_with_strange_paths_are_never_written(
     write: Write, b1: Text, tmp_path: Path
 ) -> None:
     text = b1().encode()
-    file = write(zipped(**{"../../stray1.csv": text, "C:\\x\\stray2.csv": text}), "release.zip")
+    file = write(
+        zipped(**{"../../stray1.csv": text, "C:\\x\\stray2.csv": text + b"\n"}), "release.zip"
+    )
     panel = read_dfe(file)
     assert [source.file for source in panel.sources["cin"]] == ["stray1.csv", "stray2.csv"]
     assert list(tmp_path.parent.rglob("stray*")) == []
@@ -532,3 +549,31 @@ def test_every_metric_of_the_rules_is_in_the_registry() -> None:
     for release in RELEASES.values():
         for table in release.tables:
             assert {column.metric for column in table.columns} <= set(METRICS)
+
+
+# -- what a spreadsheet or a hand does -------------------------------------------------------------
+
+
+def test_what_a_spreadsheet_saves_is_called_so(write: Write, b1: Text) -> None:
+    for damaged in ("12-Mar", "#N/A", "12/03/2018", "1.2E+05"):
+        error = refused(write(b1({("926", 2015): (damaged, "290.5")})))
+        assert f"{damaged!r} for 926 in 2015" in error.found
+        assert "do not save it from a spreadsheet" in error.todo
+    error = refused(write(b1().replace(",926,", ",926.0,")))
+    assert "926.0" in error.found
+    assert "do not save it from a spreadsheet" in error.todo
+    error = refused(write(b1().replace(",", ";")))
+    assert error.found.startswith("semicolons between them")
+    error = refused(write("Children in need,,\n" + b1()))
+    assert error.found.endswith("the header looks to be line 2")
+
+
+def test_paths_that_are_none(write: Write, b1: Text, tmp_path: Path) -> None:
+    write(b1(), "cin_2020.csv")
+    assert refused(tmp_path / "cin2020.csv").todo == "did you mean cin_2020.csv?"
+    assert "no folder for it" in refused(tmp_path / "a" / "b.csv").found
+    assert refused("https://example.org/a.csv").found == "a web address"
+    with pytest.raises(ReadError, match="found: a list"):
+        read_dfe([tmp_path])  # type: ignore[arg-type]
+    with pytest.raises(ReadError, match="found: a folder"):
+        read_neighbours(tmp_path)

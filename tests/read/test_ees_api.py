@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from read.ees_client import (
@@ -33,6 +34,7 @@ from read.ees_server import (
     Reply,
     changed,
     meta,
+    serving,
     status,
     table_text,
 )
@@ -132,7 +134,9 @@ def test_query_and_table_make_the_same_panel_with_the_known_numbers(
             assert read.wide(name, what=what).equals(asked.wide(name, what=what))
     assert asked.wide("children", what="status").loc["301", "2020"] == Status.SUPPRESSED.label
     assert asked.metrics["share"].kind == "percent"
-    assert asked.sources["share"][0].release == f"{SET} version 1.0"
+    service = server.url.removeprefix("http://").rstrip("/")
+    assert asked.sources["share"][0].release == f"{SET} version 1.0 from {service}"
+    assert asked.sources["share"][0].note.endswith(f"version 1.0 from {service}")
     used = asked.log.loc[asked.log["what"] == "rows used: local authority", "rows"]
     assert used.item() == 15
     assert one.log == ()
@@ -239,6 +243,43 @@ def test_another_question_or_version_is_another_entry(server: EesServer, tmp_pat
     is_right(ask(client(server, cache=tmp_path), version="1.0"))
 
 
+def test_what_one_service_said_is_never_read_for_another(server: EesServer, tmp_path: Path) -> None:
+    # Host and path are both part of which service it is.
+    with serving() as second:
+        second.tables["1.0"] = table_text(add=1)
+        theirs = client(second, cache=tmp_path)
+        is_right(ask(theirs), add=1)
+        assert theirs.csv(SET).decode() == table_text(add=1)
+        ours = client(server, cache=tmp_path)
+        panel = ask(ours)
+        is_right(panel)
+        assert ours.csv(SET).decode() == table_text()
+        assert ours.log == ()
+        places = {urlsplit(one.url).netloc for one in (server, second)}
+    named = set(panel.provenance()["note"]) | set(ask(theirs).provenance()["note"])
+    assert {one.rpartition(" from ")[2] for one in named} == {f"{one}/v1" for one in places}
+    one, other = (Cache(tmp_path / "c", f"https://example.org/{path}/") for path in "ab")
+    one.write("set", "1.0", "x", b"1")
+    assert other.read("set", "1.0", "x").data is None
+    assert one.read("set", "1.0", "x").data == b"1"
+
+
+def test_an_entry_that_was_moved_is_damaged(tmp_path: Path) -> None:
+    # Its checksum fits; what it is of is under the checksum too.
+    one, other = (Cache(tmp_path / "c", f"https://{host}.example/") for host in "ab")
+    for cache in (one, other):
+        for data_set, version, name in (("s", "1.0", "x"), ("t", "1.0", "x"), ("s", "2.0", "x")):
+            cache.write(data_set, version, name, b"1")
+    one.write("s", "1.0", "y", b"1")
+    good = {place: place.read_bytes() for place in (tmp_path / "c").rglob("*") if place.is_file()}
+    assert len(good) == len(set(good.values())) == 7
+    (mine,) = [place for place, data in good.items() if place.name == "y"]
+    for place, data in good.items():
+        mine.write_bytes(data)
+        found = one.read("s", "1.0", "y")
+        assert (found.data, found.damaged) == ((b"1", False) if place == mine else (None, True))
+
+
 def test_nothing_is_written_without_a_cache(
     server: EesServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +327,7 @@ def test_half_an_entry_is_never_there(
 
 
 def test_a_name_never_leads_out_of_the_cache(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "in")
+    cache = Cache(tmp_path / "in", "https://example.org/")
     for key in ("..", "../out", "a/b", "a\\b", "", ".hidden", "a..b"):
         refused(lambda key=key: cache.write(key, "1.0", "x", b""))
         refused(lambda key=key: cache.read("set", key, "x"))

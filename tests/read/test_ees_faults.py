@@ -6,8 +6,11 @@ import gzip
 import json
 import socket
 import sys
+import threading
+import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +18,8 @@ import pytest
 from read.ees_client import METRICS, Clocked, ask, client, is_right, refused
 from read.ees_server import SET, EesServer, Reply, status, table_text
 
-from didkit.read.ees import EES
+from didkit.read.ees import EES, Http
+from didkit.read.http import Web
 
 pytest.importorskip("requests", reason="the client needs requests (extra ees)")
 
@@ -214,6 +218,151 @@ def test_an_answer_that_drips(server: EesServer) -> None:
     slow = Clocked(patience=500.0, retries=1, clock=lambda: float(next(ticks)))
     error = refused(lambda: client(server, clocked=slow).meta(SET))
     assert "took more than 500 s, 2 time(s)" in error.found
+
+
+@contextmanager
+def dripping(first: bytes, drop: bytes) -> Iterator[str]:
+    """Serve the first bytes at once, then one drop after another for four seconds."""
+    done = threading.Event()
+
+    def drip(one: socket.socket) -> None:
+        with one, suppress(OSError):
+            one.recv(65_536)
+            one.sendall(first)
+            for _ in range(40):
+                if done.wait(0.1):
+                    return
+                one.sendall(drop)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                one, _ = host.accept()
+                threading.Thread(target=drip, args=(one,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{host.getsockname()[1]}/"
+        finally:
+            done.set()
+            with suppress(OSError):
+                host.shutdown(socket.SHUT_RDWR)
+            thread.join(1)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [
+        (OK + b"Content-Length: 100000\r\n\r\n", b" "),
+        (OK + b"\r\n", b" "),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;x=", b"x"),
+        (OK + b"X-Long: ", b"x"),
+        (b"HTTP/1.1 200 ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9\r\n", b"X: x\r\n"),
+    ],
+    ids=["length", "no length", "chunks", "chunk head", "header", "status", "continue", "redirect"],
+)
+def test_patience_ends_a_drip_wherever_it_is(first: bytes, drop: bytes) -> None:
+    # Each drop is in time; it is the whole that is not.
+    with dripping(first, drop) as url:
+        one = EES(url, http=Http(timeout=1.0, patience=0.5, retries=0))
+        started = time.monotonic()
+        error = refused(one.publications)
+        assert time.monotonic() - started < 1.5
+    assert error.found == "an answer that took more than 0.5 s, 1 time(s)"
+    assert "Http(patience=…)" in error.todo
+
+
+def test_the_time_limit_of_a_part_is_not_the_patience() -> None:
+    with dripping(OK + b"Content-Length: 9\r\n\r\n", b"") as url:
+        one = EES(url, http=Http(timeout=0.2, patience=60.0, retries=0))
+        assert refused(one.publications).found == "no answer within 0.2 s, 1 time(s)"
+
+
+def test_patience_is_for_each_try(server: EesServer) -> None:
+    server.fault(status(503), times=2)
+    now = [0.0]
+
+    def sleep(_: float) -> None:
+        now[0] += 90.0
+
+    http = Http(patience=100.0, sleep=sleep, clock=lambda: now[0])
+    is_right(ask(EES(server.url, http=http)))
+    assert now == [180.0]
+
+
+@pytest.mark.parametrize("how", ["gzip", "file"])
+def test_patience_covers_unpacking(server: EesServer, how: str) -> None:
+    # The clock moves by itself: 30 readings are enough for any answer, but not for 5 MB of gzip.
+    body = gzip.compress(b"", 0) + gzip.compress(bytes(5_000_000), 0)
+    headers = {"Content_Encoding": "gzip"} if how == "gzip" else {}
+    server.fault(status(200, body, **headers), on="/csv")
+    seconds = iter(range(10**6))
+    slow = Clocked(retries=0, patience=1e9, clock=lambda: float(next(seconds)))
+    one = client(server, clocked=slow)
+    one.meta(SET)
+    used = next(seconds)
+    assert len(one.csv(SET)) == 5_000_000
+    whole = next(seconds) - used
+    unpacking = len(body) // 16_384
+    assert whole > unpacking
+    short = Clocked(retries=0, patience=float(whole - unpacking // 2), clock=slow.http.clock)
+    error = refused(lambda: client(server, clocked=short).csv(SET, version="1.0"))
+    assert "took more than" in error.found
+
+
+def test_the_body_of_a_redirect_is_not_read(server: EesServer) -> None:
+    path = f"/v1/data-sets/{SET}/meta?dataSetVersion=1.0"
+    bomb = gzip.compress(bytes(30_000_000))
+    server.fault(status(307, bomb, Location=path, Content_Encoding="gzip"), on="/meta", times=1)
+    one = client(server)
+    one.data_set(SET)
+    tracemalloc.start()
+    one.meta(SET)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(server.asked("/meta")) == 2
+    assert peak < 5_000_000
+
+
+def test_gzip_of_many_members(server: EesServer) -> None:
+    text = table_text().encode()
+    blocks = b"".join(gzip.compress(text[i : i + 50]) for i in range(0, len(text), 50))
+    server.fault(status(200, blocks), on="/csv", times=1)
+    assert client(server).csv(SET) == text
+    server.fault(status(200, gzip.compress(b"") * 80_000), on="/csv", after=1)
+    started = time.process_time()
+    error = refused(lambda: client(server).csv(SET))
+    assert error.needed == "gzip of at most 10,000 members"
+    assert time.process_time() - started < 2.0  # 10 s where each member leaves all the rest
+    assert len(server.asked("/csv")) == 2
+
+
+def test_a_limit_holds_over_members_and_steps(server: EesServer) -> None:
+    text = bytes(range(256)) * 400
+    for parts in (1, 2, 7):
+        size = -(-len(text) // parts)
+        cuts = [text[i : i + size] for i in range(0, len(text), size)]
+        body = b"".join(gzip.compress(one, 0) for one in cuts)
+        server.faults.clear()
+        server.fault(status(200, body), on="/csv")
+        enough = Clocked(unpacked=len(text))
+        assert client(server, clocked=enough).csv(SET) == text
+        short = Clocked(unpacked=len(text) - 1)
+        error = refused(lambda short=short: client(server, clocked=short).csv(SET))
+        assert error.needed == f"an answer of at most {len(text) - 1:,} bytes"
+
+
+def test_the_name_of_a_service_has_no_password() -> None:
+    web = Web("https://me:secret@example.org:8443/v1/", Http(), print)
+    assert web.service == "example.org:8443/v1"
 
 
 def test_nobody_there() -> None:

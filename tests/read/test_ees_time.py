@@ -57,8 +57,58 @@ def test_terms_months_weeks_and_quarters_are_in_order() -> None:
 def test_gaps_are_refused(pairs: list[tuple[str, str]]) -> None:
     with pytest.raises(ReadError) as caught:
         dated(*parts(pairs), within=None, where="f")
-    assert caught.value.found.startswith("a gap: 1 (")
+    first, second = (f"{one[:4]}" for one, _ in pairs)
+    assert caught.value.found.startswith(f"a gap: {first}")
+    assert f"→ {second}" in caught.value.found
     assert "periods=(first, last)" in caught.value.todo
+    assert "gaps='not available'" in caught.value.todo
+
+
+@pytest.mark.parametrize(
+    ("pairs", "filled"),
+    [
+        ([("2020", "Week 3"), ("2020", "Week 5")], ["2020 Week 4"]),
+        ([("2020", "Week 51"), ("2021", "Week 1")], ["2020 Week 52"]),
+        ([("2012", "Week 3"), ("2014", "Week 3")], ["2013 Week 3"]),
+        ([("2019", "November"), ("2020", "February")], ["2019 December", "2020 January"]),
+        ([("201819", "Autumn term"), ("201819", "Summer term")], ["2018-19 Spring term"]),
+        ([("199899", "Autumn term"), ("200001", "Autumn term")], ["1999-00 Autumn term"]),
+        (
+            [("201819", "Financial year Q4"), ("201920", "Financial year Q3")],
+            ["2019-20 Financial year Q1", "2019-20 Financial year Q2"],
+        ),
+        ([("201819", "Academic year"), ("202122", "Academic year")], ["2019-20", "2020-21"]),
+        ([("201819", "Financial year"), ("202021", "Financial year")], ["2020"]),
+        ([("2018", "Calendar year"), ("2020", "Calendar year")], ["2019"]),
+        ([("2018", "Calendar year"), ("2019", "Calendar year")], []),
+    ],
+)
+def test_gaps_may_be_filled(pairs: list[tuple[str, str]], filled: list[str]) -> None:
+    made = dated(*parts(pairs), within=None, where="f", gaps="not available")
+    first, last = made.labels
+    assert made.calendar.labels == (first, *filled, last)
+    assert made.filled == tuple(filled)
+    assert made.keep.all()
+
+
+def test_only_gaps_within_the_span_are_filled() -> None:
+    years = [(one, "Calendar year") for one in ("2010", "2012", "2013", "2016")]
+    made = dated(*parts(years), within=(2010, 2013), where="f", gaps="not available")
+    assert made.calendar.labels == ("2010", "2011", "2012", "2013")
+    assert made.filled == ("2011",)
+    with pytest.raises(ReadError, match=r"gaps: 2 \(2010 → 2012, 2013 → 2016\)"):
+        dated(*parts(years), within=None, where="f")
+    with pytest.raises(ReadError, match="gaps='refuse' or"):
+        dated(*parts(years), within=None, where="f", gaps="fill")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("identifier", ["Academic year", "Financial year", "Autumn term"])
+@pytest.mark.parametrize("period", ["2016/17", "2016-17", "2016–17", "2016/2017"])
+def test_years_of_two_as_periods_are_asked_for(period: str, identifier: str) -> None:
+    one, other = (
+        dated(*parts([(text, identifier)]), within=None, where="f") for text in ("201617", period)
+    )
+    assert one.calendar == other.calendar
 
 
 @pytest.mark.parametrize(
@@ -81,7 +131,12 @@ def test_mixed_periods_are_refused(pairs: list[tuple[str, str]]) -> None:
         ("2018", "Financial year"),
         ("201718", "Calendar year"),
         ("201719", "Academic year"),
-        ("2017-18", "Academic year"),
+        ("2017-19", "Academic year"),
+        ("2017/19", "Academic year"),
+        ("2017/18", "Calendar year"),
+        ("2016/2117", "Academic year"),
+        ("2017 18", "Academic year"),
+        (" 201718", "Academic year"),
         ("17", "Calendar year"),
         ("", "Calendar year"),
         ("２０１８", "Calendar year"),

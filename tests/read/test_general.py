@@ -236,10 +236,28 @@ def test_what_was_not_read_is_counted(write: Write) -> None:
         ({"filters": {"sex": "total"}}, "'total'", "'Total'"),
         ({"metrics": ["numbre"]}, "'numbre', which is not a column", "'number'"),
         ({"metrics": ["la_name"]}, "'la_name', which is a filter, a place or a time", "choose"),
-        ({"metrics": []}, "none", "name the columns"),
+        ({"metrics": []}, "none", "there are 1 (number)"),
+        ({"metrics": None}, "none", "there are 1 (number)"),
+        ({"metrics": COUNT}, "metrics=Metric(name='n'", "there are 1 (number)"),
+        ({"metrics": [COUNT]}, "metrics=[Metric(name='n'", "there are 1 (number)"),
+        (
+            {"metrics": {"own": "number"}},
+            "'own'",
+            "left, the metric right: metrics={'number': 'own'}",
+        ),
+        ({"metrics": {COUNT: "number"}}, "'n', which", "metrics={'number': Metric(…)}"),
+        (
+            {"filters": {"sex": ["Total", "Female"]}},
+            "sex: ['Total', 'Female']",
+            "one value per filter",
+        ),
+        ({"filters": {"sex": ["Total", "Female"]}}, "sex:", "read twice"),
         ({"metrics": {"number": "a", "sex": "a"}}, "a, a", "a name of its own"),
-        ({"level": "Ward"}, "level='Ward'", "unit="),
-        ({"level": "Regionl"}, "level='Regionl'", "unit="),
+        ({"level": "Ward"}, "level='Ward'; the file has: National, Regional, Local", "'Regional'"),
+        ({"level": "Regionl"}, "level='Regionl'; the file has", "did you mean 'Regional'"),
+        ({"level": "LA"}, "level='LA'; the file has", "did you mean 'Local authority'?"),
+        ({"level": "England"}, "level='England'; the file has", "did you mean 'National'?"),
+        ({"level": "School"}, "level='School'; the file has", "'Local authority'"),
         ({"level": "Regionl", "unit": "region_code"}, "'Regionl'", "'Regional'"),
         ({"unit": "la_cod"}, "columns", "'old_la_code'"),
         ({"rounded_to": 0}, "number: 0", "say 10"),
@@ -295,6 +313,29 @@ def test_metadata_beside_the_table(write: Write) -> None:
     error = refused(file, metrics={"number": COUNT})
     assert "in %" in error.needed
     assert error.found == "'n', a count"
+
+
+def test_a_label_of_the_metadata_names_its_column(write: Write) -> None:
+    file = write(small(), "absence.csv")
+    write(META.format(unit="%"), "absence.meta.csv")
+    for label in ("Pupils", "pupils "):
+        assert refused(file, metrics=[label]).todo == "that is its label; say the column: 'number'"
+    assert "say the column" not in refused(file, metrics=["Sex"]).todo
+    assert "there are 1 (number (Pupils))" in refused(file, metrics=None).todo
+
+
+def test_the_first_calls_list_what_there_is(write: Write) -> None:
+    rows = [
+        f"201718,Academic year,{NORFOLK},{sex},9.5,{n}"
+        for sex, n in (("Total", "60"), ("Girls", "c"))
+    ]
+    file = write(table(rows, "sex,rate,number"))
+    with pytest.raises(ReadError, match=r"there are 2 \(rate, number\)"):
+        read_ees_csv(file)
+    with pytest.raises(ReadError, match=r"say filters=\{'sex': 'Total'\}"):
+        read_ees_csv(file, metrics=["rate", "number"])
+    panel = read_ees_csv(file, metrics=["rate", "number"], filters={"sex": "Total"})
+    assert list(panel.metrics) == ["rate", "number"]
 
 
 def test_metadata_given_or_in_a_zip(write: Write, tmp_path: Path) -> None:
@@ -460,6 +501,18 @@ def test_units_without_a_code_are_refused_by_name(write: Write, code: str, name:
     assert other.identity == "any"
 
 
+def test_a_file_without_authorities_says_what_it_has(write: Write) -> None:
+    lines = small().splitlines()
+    file = write("\n".join(line for line in lines if "Local authority" not in line))
+    error = refused(file)
+    assert error.found == "no local-authority rows: this file has National, Regional"
+    assert error.todo == "say level='Regional' or level='National'"
+    assert read(file, level="regional").unit_ids == ("E12000006",)
+    file = write("\n".join([lines[0], *(one.replace("Regional", "School") for one in lines[2:3])]))
+    assert refused(file).todo == "say level='School' with unit='…'"
+    assert refused(file, level="School").todo == "say unit='…', for example unit='lad_code'"
+
+
 def test_names_and_regions_are_the_latest(write: Write) -> None:
     rows = [
         f"201819,Academic year,{NORFOLK.replace('Norfolk', 'New Norfolk')},Total,60",
@@ -483,9 +536,15 @@ def test_other_levels(write: Write) -> None:
 def test_the_other_name_of_the_level_column(write: Write) -> None:
     text = small().replace("geographic_level", "geographical_level")
     assert len(read(write(text)).unit_ids) == 2
-    assert refused(write(text.replace("geographical_", "geo_"))).needed == (
-        "a column 'geographic_level'"
-    )
+    for name in ("level", "geo_level", "Geography type"):
+        error = refused(write(text.replace("geographical_level", name)))
+        assert error.needed == "a column 'geographic_level'"
+        assert error.todo == f"rename {name!r} to geographic_level"
+    words = ("National", "Regional", "Local authority")
+    for word in words:
+        text = text.replace(word, "all")
+    error = refused(write(text.replace("geographical_", "geographicl_")))
+    assert error.todo == "did you mean 'geographicl_level'?"
 
 
 # -- periods -------------------------------------------------------------------------------------
@@ -521,7 +580,7 @@ def test_kinds_of_periods(
 def test_a_span_of_periods(write: Write) -> None:
     periods = ("201516", "201617", "201718", "202021")
     file = write(small(periods=periods))
-    assert refused(file).found == "a gap: 1 (2017-18 → 2020-21)"
+    assert refused(file).found == "a gap: 2017-18 → 2020-21"
     panel = read(file, periods=("2016-17", "201718"))
     assert panel.periods == ("2016-17", "2017-18")
     log = Counter(dict(zip(panel.log["what"], panel.log["rows"], strict=True)))
@@ -531,6 +590,30 @@ def test_a_span_of_periods(write: Write) -> None:
     assert "choose two" in refused(file, periods=("2016", "201718")).todo
     assert refused(file, periods=("2017-18", "2016-17")).todo == "swap them"
     assert refused(file, periods="2016-17").needed == "periods=(first, last)"
+
+
+def test_a_gap_may_stand_in_the_calendar(write: Write) -> None:
+    file = write(small(periods=("201516", "201617", "201920")))
+    panel = read(file, gaps="not available")
+    assert panel.periods == ("2015-16", "2016-17", "2017-18", "2018-19", "2019-20")
+    cells = panel.cells("number")
+    lacks = np.array([False, False, True, True, False])
+    assert ((cells.status == Status.ABSENT) == lacks).all()
+    for array in (cells.value, cells.lower, cells.upper):
+        assert (np.isnan(array) == lacks).all()
+    log = dict(zip(panel.log["what"], panel.log["rows"], strict=True))
+    for year in ("2017-18", "2018-19"):
+        assert log[f"no source for period {year}: its cells are absent"] == 0
+    assert log.pop("rows read") == sum(log.values())
+    short = read(file, gaps="not available", periods=("2015-16", "2016-17"))
+    assert short.periods == ("2015-16", "2016-17")
+    assert not short.log["what"].str.contains("no source").any()
+
+
+def test_years_with_a_stroke_are_read(write: Write) -> None:
+    one = read(write(small()))
+    other = read(write(small(periods=("2017/18", "2018/19"))))
+    assert one.wide("number").equals(other.wide("number"))
 
 
 # -- theorems ------------------------------------------------------------------------------------

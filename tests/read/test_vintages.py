@@ -6,11 +6,13 @@ import csv
 import io
 import re
 import shutil
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from didkit.errors import DidkitWarning, ReadError
@@ -511,7 +513,8 @@ def test_a_vintage_between_is_read_by_the_rules_of_its_series(dfe: Path, write: 
     """The files of 2022 without the last year look like those of 2021, which are not at hand."""
     text = (dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv").read_text("utf-8-sig")
     kept = "".join(line for line in text.splitlines(True) if not line.startswith("2022,"))
-    panel = read_dfe(write(kept, "b1.csv"))
+    with pytest.warns(DidkitWarning, match=r"b1.csv: taken for cin_2021, since its last period"):
+        panel = read_dfe(write(kept, "b1.csv"))
     assert panel.sources["cin"][0].release == "cin_2021"
     assert any("had not seen" in text for text in panel.log["what"])
     whole = read_dfe(dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv")
@@ -522,15 +525,87 @@ def test_a_vintage_between_is_read_by_the_rules_of_its_series(dfe: Path, write: 
 def test_the_population_belongs_to_the_release_beside_it(dfe: Path, tmp_path: Path) -> None:
     """Estimates up to the middle of 2020 are those of 2021 and of 2022: the folder says which."""
     name = "ons_mid-year_population_estimates.csv"
-    assert read_dfe(dfe / "cin_2022" / name).sources["population"][0].release == "cin_2022"
+    alone = read_dfe(dfe / "cin_2022" / name)
+    assert alone.sources["population"][0].release == "cin_2022"
+    assert alone.periods[-1] == "2021"  # not carried on without the rest of the release
+    assert any("a vintage near it" in text for text in alone.log["what"])
     shutil.copyfile(dfe / "cin_2022" / name, tmp_path / name)
     b1 = dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv"
     text = b1.read_text("utf-8-sig")
     kept = "".join(line for line in text.splitlines(True) if not line.startswith("2022,"))
     (tmp_path / "b1.csv").write_text(kept, encoding="utf-8")
-    panel = read_dfe(tmp_path)
+    with pytest.warns(DidkitWarning, match="taken for cin_2021"):
+        panel = read_dfe(tmp_path)
     assert {one.release for one in panel.sources["population"]} == {"cin_2021"}
     assert panel.periods[-1] == "2021"
+
+
+@pytest.mark.parametrize("release", ["cin_2020", "cin_2022", "cin_2025", "cla_2021", "cla_2025"])
+def test_a_named_release_is_taken_out_of_a_folder_of_many(dfe: Path, release: str) -> None:
+    named, own = read_dfe(dfe, release=release), read_dfe(dfe / release)
+    pd.testing.assert_frame_equal(named.tidy(), own.tidy())
+    assert named.sources == own.sources
+    assert any(
+        "it is sfr_cin_2015" in text or "not " + release in text for text in named.log["what"]
+    )
+
+
+def test_a_file_of_another_release_is_not_part_of_the_one_that_was_named(
+    dfe: Path, tmp_path: Path
+) -> None:
+    population = dfe / "cin_2022/ons_mid-year_population_estimates.csv"
+    with pytest.raises(ReadError, match="cin_2022 population, by its columns and periods"):
+        read_dfe(population, release="cin_2025")
+    shutil.copyfile(dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv", tmp_path / "old.csv")
+    shutil.copyfile(dfe / "cin_2025/b1_children_in_need_2013_to_2025.csv", tmp_path / "new.csv")
+    panel = read_dfe(tmp_path, release="cin_2025")
+    assert [one.file for one in panel.sources["cin_count"]] == ["new.csv"]
+    old = panel.log[panel.log["source"] == "old.csv"]
+    assert "rows not used: not cin_2025: it is cin_2022" in old["what"].tolist()
+
+
+@pytest.mark.parametrize("file", EES)
+@pytest.mark.parametrize("later", [1, 2])
+def test_every_table_of_a_later_vintage_loads(
+    dfe: Path, write: Write, file: str, later: int
+) -> None:
+    rows = lines(dfe / file)
+    for row in rows:
+        row["time_period"] = str(int(row["time_period"]) + later)
+    made = io.StringIO(newline="")
+    table = csv.DictWriter(made, list(rows[0]))
+    table.writeheader()
+    table.writerows(rows)
+    year = int(file[4:8]) + later
+    if "population" in file and "2022" in file:
+        year -= 1  # its estimates end two years before the release
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DidkitWarning)
+        panel = read_dfe(write(made.getvalue(), "any.csv"))
+    first = next(iter(panel.sources.values()))[0]
+    expected = {f"cin_{year}"}
+    if year == 2024 and "population" in file:
+        expected.add("cin_2025")
+    assert first.release in expected
+    assert set(panel.metrics) == set(EES[file])
+
+
+def test_two_tables_that_hold_a_cell_bound_it_both(dfe: Path, tmp_path: Path) -> None:
+    """A table without totals knows less; the order of reading does not matter."""
+    file = dfe / "cin_2020/d1_child_protection_plans_2013_to_2020.csv"
+    whole = file.read_text("utf-8-sig")
+    part = "".join(
+        line
+        for i, line in enumerate(whole.splitlines(True))
+        if i == 0 or ",Local authority," in line
+    )
+    upper = []
+    for first, second in (("a.csv", "b.csv"), ("b.csv", "a.csv")):
+        (tmp_path / first).write_text(whole, encoding="utf-8")
+        (tmp_path / second).write_text(part, encoding="utf-8")
+        upper.append(read_dfe(tmp_path).cells("cpp_count").upper)
+    assert np.array_equal(upper[0], upper[1], equal_nan=True)
+    assert np.array_equal(upper[0], read_dfe(file).cells("cpp_count").upper, equal_nan=True)
 
 
 def test_a_first_release_of_a_year_that_is_not_at_hand(dfe: Path, write: Write) -> None:
@@ -633,3 +708,20 @@ def test_a_hidden_rate_lies_within_what_its_count_leaves(dfe: Path) -> None:
     assert hidden.sum() > 5
     assert rate.upper[hidden] == pytest.approx((count.upper / population * 10_000)[hidden])
     assert rate.lower[hidden] == pytest.approx((count.lower / population * 10_000)[hidden])
+
+
+@pytest.mark.filterwarnings("ignore:.*disagree:didkit.errors.DidkitWarning")
+def test_the_longest_series_of_the_docs(dfe: Path) -> None:
+    """The block of docs/vintages.md, as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "vintages.md").read_text("utf-8")
+    block = page.split("```python\n")[1].split("```")[0]
+    held: dict[str, object] = {"dfe": dfe}
+    exec(compile(block, "docs/vintages.md", "exec"), held)
+    panel = held["panel"]
+    assert isinstance(panel, Panel)
+    assert panel.periods == tuple(map(str, range(2010, 2026)))
+    assert len(panel.unit_ids) == 150
+    # Norfolk, by hand from the file of 2012.
+    assert panel.wide("cin_count").loc["926", "2012"] == 5266
+    sources = {one.release for one in panel.sources["cla_count"]}
+    assert {"sfr_cla_2011", "sfr_cla_2019", "cla_2021", "cla_2025"} <= sources

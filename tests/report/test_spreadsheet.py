@@ -33,4 +33,4 @@ def test_numbers_stay_numbers() -> None:
 
 
 def test_headings_are_text_too() -> None:
-    assert safe_csv(pd.DataFrame({"=x": [1]})).startswith("'=x")
+    assert safe_csv(pd.DataFrame({"=x": [1]})).startswith('"\'=x"')

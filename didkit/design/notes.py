@@ -1,0 +1,57 @@
+"""What a reader of any estimate from a design must know, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from didkit.design.against import Comparison
+from didkit.design.parts import halves
+from didkit.design.spec import Spec
+from didkit.errors import first_few
+
+__all__ = ["notes_of", "served"]
+
+
+def served(comparison: Comparison, n_pilots: int) -> dict[str, int]:
+    """How many pilots each comparator serves."""
+    sets = comparison.sets
+    if sets is None:
+        return dict.fromkeys(comparison.comparators, n_pilots)
+    return {u: sum(u in members for members in sets.values()) for u in comparison.comparators}
+
+
+def notes_of(spec: Spec, comparison: Comparison, starts: Mapping[str, int]) -> tuple[str, ...]:
+    """Say what is not as one would think: merged, absent, left out, stopped, staggered, reused."""
+    notes = []
+    named = {whole: codes for whole, codes in spec.named.items() if whole in starts}
+    if named:
+        stand = [f"{code} → {w}" for w, codes in named.items() for code in codes if code != w]
+        notes.append(
+            f"pilots that are parts of a merged unit: {first_few(stand, 8)}; the whole "
+            "unit counts as a pilot"
+        )
+        notes += halves(spec.panel, named)
+    if comparison.absent:
+        notes.append(
+            f"{first_few(comparison.absent)} named as comparators have no row in the panel"
+        )
+    if spec.exclude:
+        why = [f"{unit}: {reason}" if reason else unit for unit, reason in spec.exclude.items()]
+        notes.append(f"left out by name: {first_few(why, 8)}")
+    if spec.dropped:
+        notes.append(f"dropped: {first_few(spec.dropped, 8)}")
+    if spec.rollout.stops:
+        left = [f"{u} ({p})" for u, p in spec.rollout.stops.items()]
+        notes.append(
+            f"{first_few(left)} left the programme; counted as treated from their start on "
+            "(intention to treat)"
+        )
+    if len(set(starts.values())) > 1:
+        notes.append("pilots start in different periods")
+    if comparison.sets is not None:
+        shared = [n for n in served(comparison, len(starts)).values() if n > 1]
+        if shared:
+            notes.append(
+                f"{len(shared)} comparators serve more than one pilot (at most {max(shared)})"
+            )
+    return tuple(notes)
