@@ -516,6 +516,6 @@ def _left_out(outside: pd.DataFrame, sides: tuple[str, str]) -> list[str]:
     """Say what only one side has."""
     called = dict(zip(("here", "there"), sides, strict=True))
     return [
-        f"only {_in(called[side])}: {what}s {first_few(part['id'])}"
+        f"only {_in(called[str(side)])}: {what}s {first_few(part['id'])}"
         for (side, what), part in outside.groupby(["side", "what"], sort=False)
     ]

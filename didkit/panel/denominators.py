@@ -108,7 +108,8 @@ def denominator_breaks(
     ------
     PanelError
         If the metric is no rate, its count is not in the panel, an option is out of range, the
-        panel has fewer than three periods, or no two periods have 10 units with a rate above its rounding and a count above zero.
+        panel has fewer than three periods, or no two periods have 10 units with a rate above its
+        rounding and a count above zero.
 
     Examples
     --------

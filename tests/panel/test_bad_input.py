@@ -280,7 +280,7 @@ def test_mixed_styles_of_period():
 
 def test_a_gap_in_the_calendar():
     frame = GOOD.assign(year=GOOD["year"].replace({2013: 2015}))
-    refused("a gap: 1 (2012 → 2015)", "add the missing period", frame=frame)
+    refused("a gap: 2012 → 2015", "gaps='not available'", frame=frame)
 
 
 def test_a_declared_calendar_must_be_exact():

@@ -49,7 +49,7 @@ def test_smooth_series_are_not_flagged():
     table = panel_from(cin_count=smooth_counts()).recording_breaks("cin_count")
     assert table.empty
     assert list(table.columns) == [
-        *("unit", "name", "kind", "since", "period", "from", "to", "back", "percent", "statistic")
+        *("unit", "name", "period", "kind", "from", "to", "percent", "statistic", "since", "back")
     ]
     assert table.attrs["judged"] == 40 * 7
     assert table.attrs["not_judged"] == 0
@@ -244,15 +244,17 @@ def test_recording_breaks_refuses_in_words():
     assert "0 or more" in words(panel.recording_breaks, "cin_count", dispersion=-0.1)
     assert "30 steps" in words(panel_from(m=np.ones((14, 3))).recording_breaks, "m")
     assert "0 steps" in words(panel_from(m=np.ones((9, 20))).recording_breaks, "m")
-    assert "0 steps" in words(panel_from(m=np.ones((90, 1))).recording_breaks, "m")
+    for periods in (1, 2):
+        few = panel_from(m=np.ones((90, periods)))
+        assert "at least three periods" in words(few.recording_breaks, "m")
     negative = words(panel_from(m=-np.ones((20, 5))).recording_breaks, "m")
     assert "100 (301 in 2011: -1" in negative
     assert "choose one of" in words(panel.recording_breaks, "cla")
 
 
-def test_two_periods_have_steps_only():
-    y = smooth_counts(t=2)
-    y[7, 1] *= 3
+def test_three_periods_are_enough():
+    y = smooth_counts(t=3)
+    y[7, 1:] *= 3
     assert flagged(panel_from(cin_count=y).recording_breaks("cin_count")) == [
         (codes(40)[7], "step", "2012")
     ]
@@ -318,16 +320,16 @@ def test_the_statistic_is_the_spread_over_what_is_expected():
 def test_rounding_alone_is_known():
     """Constant populations, whole rates: all that moves is rounding, and its size is right."""
     rng = np.random.default_rng(5)
-    children = np.full((3000, 2), 50_000.0)
+    children = np.full((3000, 3), 50_000.0)
     count = rng.integers(250, 400, size=children.shape).astype(float)
     n = len(count)
-    frame = pd.DataFrame({"u": np.repeat(np.arange(n), 2), "y": np.tile([2011, 2012], n)})
+    frame = pd.DataFrame({"u": np.repeat(np.arange(n), 3), "y": np.tile([2011, 2012, 2013], n)})
     frame["cla_count"], frame["cla"] = count.ravel(), np.round(count / children * 1e4).ravel()
     panel = Panel.from_frame(
         frame, unit="u", period="y", metrics=["cla", "cla_count"], identity="any"
     )
     row = panel.denominator_breaks("cla", smooth=1e-6).iloc[0]
-    change = np.diff(np.log(panel.wide("cla_count") / panel.wide("cla")), axis=1)
+    change = np.diff(np.log(panel.wide("cla_count") / panel.wide("cla")), axis=1)[:, 0]
     assert row["rounding"] == pytest.approx(100 * change.std(), rel=0.05)
     assert row["statistic"] == pytest.approx(1.0, abs=0.1)
 
@@ -399,12 +401,34 @@ def test_denominator_breaks_refuses_in_words():
         for wrong in (0, 1, -0.1, np.nan, "1"):
             assert f"{option}=" in words(panel.denominator_breaks, "cin", **{option: wrong})
     assert "the count it is made of" in words(panel.denominator_breaks, "cin_count")
+    assert "did you mean 'cin'?" in words(panel.denominator_breaks, "cin_count")
+    counts = panel.select(metrics="cin_count")  # no rate there to have meant
+    assert "read the count too" in words(counts.denominator_breaks, "cin_count")
     alone = panel.select(metrics=["cin"])
-    assert "count: cin_count" in words(alone.denominator_breaks, "cin")
+    assert "a rate of 'cin_count', which is not there" in words(alone.denominator_breaks, "cin")
     few = panel.select(units=panel.unit_ids[:9])
     assert "2011: 9, 2012: 9" in words(few.denominator_breaks, "cin")
-    one = panel.select(periods=[2011])
-    assert "two periods" in words(one.denominator_breaks, "cin")
+    for last in (2011, 2012):
+        short = panel.select(periods=range(2011, last + 1))
+        assert "at least three periods" in words(short.denominator_breaks, "cin")
+
+
+def test_the_ratio_of_a_computed_rate_is_left_out_and_said():
+    panel = rates_over(rebased=0.03, keep=True)
+    table = panel.denominator_breaks("cin")
+    assert table.attrs["left_out"] == []
+    assert list(table.columns[:5]) == ["period", "basis", "flagged", "statistic", "critical"]
+    made = panel.compute_rate("cin", replace_published=True)
+    found = made.denominator_breaks("cin")
+    assert set(found["basis"]) == {"implied"}
+    (said,) = found.attrs["left_out"]
+    assert said.startswith("implied / population: the rate was computed: cin_count / population")
+    # a computed rate beside another population than it was made of is no trivial ratio
+    other = rates_over(rebased=0.03, keep=True, seed=5).cells("population")
+    cells = {name: made.cells(name) for name in made.metrics} | {"population": other}
+    moved = made.replaced(cells=cells).denominator_breaks("cin")
+    assert set(moved["basis"]) == {"implied", "implied / population"}
+    assert moved.attrs["left_out"] == []
 
 
 # -- how often, on panels with a known answer -----------------------------------------------

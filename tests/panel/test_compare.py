@@ -129,6 +129,22 @@ def test_statuses_are_compared_where_values_are_not_revised():
     assert row["status_changed"] == 2  # the first (same value) and the third (no value)
     text = repr(here.compare(there))
     assert "1 with a value only here; 1 with a value only there; 2 of another status" in text
+    other = here.compare(there).other
+    assert other[["period", "kind", "status", "other_status"]].to_numpy().tolist() == [
+        ["2011", "other status", "observed", "low reliability"],
+        ["2013", "other status", "not available", "not applicable"],
+        ["2014", "value only here", "observed", "suppressed"],
+        ["2015", "value only there", "suppressed", "observed"],
+    ]
+    np.testing.assert_array_equal(other["value"], [5, nan, 7, nan])
+    np.testing.assert_array_equal(other["other"], [5, nan, nan, 8])
+    for line in (
+        "301, 2011: observed → low reliability (other status)",
+        "301, 2014: 7 → suppressed (value only here)",
+        "301, 2015: suppressed → 8 (value only there)",
+    ):
+        assert line in text
+    assert "value only here</td>" in here.compare(there)._repr_html_()
     revised = here.compare(there).revised
     assert revised[["status", "other_status"]].to_numpy().tolist() == [
         ["observed", "low reliability"]
@@ -151,6 +167,15 @@ def test_every_common_cell_is_counted_once(one: np.ndarray, two: np.ndarray):
     assert row["equal"] + row["revised"] == row["compared"]
     differ = np.isfinite(one) & np.isfinite(two) & (one != two)
     assert row["revised"] == len(found.revised) == differ.sum()
+    counts = found.other["kind"].value_counts()
+    for kind, column in (
+        ("value only here", "only_here"),
+        ("value only there", "only_there"),
+        ("other status", "status_changed"),
+    ):
+        assert counts.get(kind, 0) == row[column]
+    listed = pd.concat([found.revised, found.other])[["unit", "period"]]
+    assert not listed.duplicated().any()
     gaps = np.abs(one - two)[differ]
     assert row["largest"] == (gaps.max() if differ.any() else 0.0)
 
@@ -219,6 +244,97 @@ def test_what_cannot_be_compared_is_refused_in_words():
     rate = Metric(name="m", kind="rate", unit="per 10,000 children", per=10_000)
     meant = Panel.from_frame(frame, unit="la", period="year", metrics={"m": rate})
     assert "one meaning for each metric name" in refused(panel, meant)
+
+
+def two_releases(metrics: dict[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Panel, Panel]:
+    """Make an old and a new release of these metrics."""
+    made = []
+    for k, release in enumerate(("old", "new")):
+        first = next(iter(metrics.values()))[0]
+        frame = pd.DataFrame(
+            {
+                "la": np.repeat(codes(len(first)), first.shape[1]),
+                "year": np.tile(np.arange(2011, 2011 + first.shape[1]), len(first)),
+                **{name: pair[k].ravel() for name, pair in metrics.items()},
+            }
+        )
+        made.append(
+            Panel.from_frame(
+                frame, unit="la", period="year", metrics=list(metrics), release=release
+            )
+        )
+    return made[0], made[1]
+
+
+def test_sides_are_called_by_their_releases():
+    new = Y.copy()
+    new[0, 0], new[1, 1] = np.nan, 99.0
+    old_panel, new_panel = two_releases({"m": (Y, new)})
+    found = old_panel.compare(new_panel.select(units=["301", "304"]))
+    text, html = repr(found), found._repr_html_()
+    assert "1 with a value only in old" in text
+    assert "301, 2011: 10 → not available (value only in old)" in text
+    assert "only in old: units 1 (307)" in text
+    for head in ("value only in old", "value only in new", ">old<", ">new<"):
+        assert head in html
+    back = new_panel.compare(old_panel)
+    assert "1 with a value only in old" in repr(back)
+    assert back.other["kind"].tolist() == ["value only there"]
+
+
+def test_the_largest_differences_of_each_metric_are_shown():
+    small, large = np.arange(1.0, 13.0).reshape(3, 4), 1000.0 * np.ones((3, 4))
+    pairs = {"k": (10_000 + 0 * small, 10_000 + small), "l": (large, large + 2 * small[::-1])}
+    old, new = two_releases(pairs)
+    found = old.compare(new)
+    html, text = found._repr_html_(), repr(found)
+    for value in ("10,012", "10,008", "1,024", "1,016"):
+        assert f">{value}<" in html
+        assert f"→ {value} (" in text
+    for value in ("10,007", "10,001", "1,014", "1,002"):
+        assert f">{value}<" not in html
+        assert f"→ {value} (" not in text
+    assert "… 14 more cells in .revised" in html
+    assert text.count("… 7 more cells in .revised") == 2
+
+
+def test_metrics_without_a_difference_are_said_in_one_line():
+    status = Y.copy()
+    status[0, 0] = np.nan
+    pairs = dict.fromkeys("abcdefg", (Y, Y)) | {"m": (Y, Y + 1), "n": (Y, status)}
+    old, new = two_releases(pairs)
+    found = old.compare(new)
+    line = "no cell differs in 7 metrics (a, b, c, d, e, …; 63 cells compared)"
+    assert line in repr(found)
+    assert line in found._repr_html_()
+    assert len(found.summary) == 9
+    assert "a, old and new" not in repr(found)
+    assert "n, old and new: no common cell differs (8 compared); 1 with a value only" in repr(found)
+    only = old.compare(new, metrics=["a", "b"])
+    assert repr(only) == "no cell differs in 2 metrics (a, b; 18 cells compared)"
+    assert "only in" not in only._repr_html_()
+
+
+def test_with_metrics_named_the_others_are_not_outside():
+    old, new = two_releases({"a": (Y, Y), "b": (Y, Y)})
+    lacking = new.select(metrics="a")
+    assert old.compare(lacking).outside["id"].tolist() == ["b"]
+    assert old.compare(lacking, metrics="a").outside.empty
+
+
+def test_thousands_have_commas():
+    y = np.full((1500, 2), 1.0)
+    frame = pd.DataFrame({"u": np.repeat(np.arange(1500), 2), "y": np.tile([2011, 2012], 1500)})
+    one, two = (
+        Panel.from_frame(
+            frame.assign(m=m.ravel()), unit="u", period="y", metrics=["m"], identity="any"
+        )
+        for m in (y, 20_000 * y)
+    )
+    text = repr(one.compare(two))
+    assert "3,000 of 3,000 common cells differ" in text
+    assert "1 → 20,000 (+1,999,900.0 %)" in text
+    assert "… 2,995 more cells in .revised" in text
 
 
 # -- published vintages ---------------------------------------------------------------------

@@ -735,8 +735,8 @@ def test_excel_has_numbers_and_texts(tmp_path: Path) -> None:
     assert units == [("926", "Norfolk"), ("303", "=HYPERLINK(“x”)"), ("W06", "Ynys Môn 🏴")]
     assert [row[1] for row in book["sources"].iter_rows(min_row=2, values_only=True)] == ["A", "=B"]
     assert list(book["log"].iter_rows(min_row=2, values_only=True)) == [
-        ("A", "rows used", 5),
-        ("B", "x", 0),
+        ("rows used", "A", 5),
+        ("x", "B", 0),
     ]
     book.close()
 

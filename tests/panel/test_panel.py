@@ -204,7 +204,7 @@ def test_select_keeps_and_logs():
     assert panel.wide("cin").to_numpy().tolist() == [[277.0]]
     logged = {row.what: row.rows for row in panel.log.itertuples()}
     assert logged["cells left out by select"] == 3
-    assert logged["metric not selected"] == 4
+    assert logged["1 metric not selected: population"] == 4
 
 
 def test_panels_of_other_metrics_units_and_periods_join():
@@ -230,8 +230,11 @@ def test_panels_that_agree_join_and_those_that_do_not_are_refused():
     y[1, 1] = 5.5
     with pytest.raises(PanelError, match="cells that agree") as caught:
         _ = panel_of(y) | late
-    assert "304 in 2012: 5.5 and 5" in str(caught.value)
-    assert "select(periods=…)" in str(caught.value)
+    assert (
+        "data frame on the left says 5.5, data frame on the right says 5 for 304 in 2012"
+        in caught.value.found
+    )
+    assert caught.value.todo.endswith("a.select(periods=range(2011, 2012)).join(b)")
 
 
 def test_two_releases_are_mixed_by_name_only_and_kept_in_provenance():
@@ -285,7 +288,7 @@ def test_joining_other_calendars_or_leaving_a_gap_is_refused():
         period="year",
         metrics=["m"],
     )
-    with pytest.raises(PanelError, match="a gap: 1 \\(2012 → 2015\\)"):
+    with pytest.raises(PanelError, match="a gap: 2012 → 2015"):
         _ = years | later
 
 
