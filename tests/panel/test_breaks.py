@@ -255,9 +255,9 @@ def test_recording_breaks_refuses_in_words():
 def test_three_periods_are_enough():
     y = smooth_counts(t=3)
     y[7, 1:] *= 3
-    assert flagged(panel_from(cin_count=y).recording_breaks("cin_count")) == [
-        (codes(40)[7], "step", "2012")
-    ]
+    table = panel_from(cin_count=y).recording_breaks("cin_count")
+    assert table["unit"].tolist() == [codes(40)[7]]
+    assert table["statistic"].iloc[0] > 4
 
 
 # -- denominators ---------------------------------------------------------------------------
