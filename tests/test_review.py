@@ -108,6 +108,7 @@ def test_the_detectable_effect_is_that_of_the_main_term():
     assert found.facts["detectable"] == table.loc["event time 0", "detectable"]
 
 
+@pytest.mark.filterwarnings("ignore:cla. 1 cells have a count:didkit.errors.DidkitWarning")
 def test_a_count_without_population_is_in_the_log():
     rows = [(u, 2016 + t, 50.0 + t) for u in (303, 304, 305, 306) for t in range(4)]
     counts = pd.DataFrame(rows, columns=["la", "year", "cla_count"])

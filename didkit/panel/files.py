@@ -7,8 +7,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,11 @@ import pandas as pd
 
 from didkit.errors import PanelError, first_few
 from didkit.panel.described import Parts, describe, spoiled
-from didkit.panel.frames import arrow_columns, extra_missing, pyarrow
-from didkit.panel.safe import safe_csv, write_whole
+from didkit.panel.frames import arrow_columns, pyarrow
+from didkit.panel.safe import check_target, safe_csv, write_whole
 from didkit.panel.status import Cells, Floats, Status
-from didkit.panel.tables import provenance, tidy
+from didkit.panel.tables import tidy
+from didkit.panel.workbook import Layout, workbook
 
 if TYPE_CHECKING:
     from didkit.panel.panel import Panel
@@ -30,8 +30,6 @@ __all__ = ["LIMITS", "Limits", "from_parquet", "to_csv", "to_excel", "to_parquet
 
 _KEY, _DIGEST = b"didkit", b"didkit-sha256"
 _TEXTS, _NUMBERS = ("unit", "period", "metric", "status"), ("value", "lower", "upper")
-_SHEET_ROWS = 1_048_575  # below the head
-_CREATED = datetime(2000, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,9 @@ def to_parquet(panel: Panel, path: str | PathLike[str]) -> None:
     Raises
     ------
     PanelError
-        If pyarrow is not installed (extra ``parquet``), the panel is over a limit, or the
-        table of units or the log holds what is neither text nor a number nor a truth value.
+        If the folder does not exist, pyarrow is not installed (extra ``parquet``), the panel is
+        over a limit, or the table of units or the log holds what is neither text nor a number nor
+        a truth value.
     OSError
         If it cannot be written.
 
@@ -100,10 +99,11 @@ def to_parquet(panel: Panel, path: str | PathLike[str]) -> None:
     ...     Panel.from_parquet(Path(folder) / "panel.parquet")
     Panel(1 units × 2 periods (2018 to 2019); metrics: cin)
     """
+    where = f"to_parquet({str(path)!r})"
+    check_target(path, where)
     pa = pyarrow("to_parquet")
     import pyarrow.parquet as pq
 
-    where = f"to_parquet({str(path)!r})"
     n_cells = len(panel.metrics) * len(panel.unit_ids) * len(panel.periods)
     _limit(n_cells, "cells", where)
     with _encodable(where):
@@ -365,7 +365,7 @@ def to_csv(panel: Panel, path: str | PathLike[str]) -> None:
     Raises
     ------
     PanelError
-        If a text is no Unicode.
+        If the folder does not exist, or a text is no Unicode.
     OSError
         If it cannot be written.
 
@@ -383,26 +383,33 @@ def to_csv(panel: Panel, path: str | PathLike[str]) -> None:
     >>> text.splitlines()[1]
     '"303","303","2018","cin",310.0,"observed",310.0,310.0,"data frame"'
     """
-    with _encodable(f"to_csv({str(path)!r})"):
+    where = f"to_csv({str(path)!r})"
+    check_target(path, where)
+    with _encodable(where):
         write_whole(path, safe_csv(tidy(panel)))
 
 
-def to_excel(panel: Panel, path: str | PathLike[str]) -> None:
-    """Write the panel as a workbook with sheets cells, metrics, units, sources and log.
+def to_excel(panel: Panel, path: str | PathLike[str], *, layout: Layout = "long") -> None:
+    """Write the panel as a workbook: read me, the numbers, metrics, units, sources and log.
 
-    Numbers are numbers, of 16 digits; a text is never a formula or a link. The same panel gives
-    the same bytes.
+    Numbers are numbers, and so are periods that are years; a text is never a formula or a link.
+    The sheet ``read me`` says what the sheets, columns and statuses are and names the releases.
+    The same panel gives the same bytes.
 
     Parameters
     ----------
     path : str or path
         Its folder must exist. A file that is there is replaced, whole or not at all.
+    layout : {"long", "wide"}, default "long"
+        ``"long"``: one sheet ``cells`` with a row for every cell, as in `tidy`. ``"wide"``: a
+        sheet for every metric, units by periods, with the values only.
 
     Raises
     ------
     PanelError
-        If there are more than 1,048,575 cells or a text is longer than 32,767 letters, or
-        xlsxwriter is not installed (extra ``excel``).
+        If the folder does not exist, there are more than 1,048,575 cells (or 16,382 periods, in a
+        wide sheet), a text is longer than 32,767 letters, or xlsxwriter is not installed (extra
+        ``excel``).
     OSError
         If it cannot be written.
 
@@ -415,68 +422,13 @@ def to_excel(panel: Panel, path: str | PathLike[str]) -> None:
     >>> frame = pd.DataFrame({"la": ["303"] * 2, "year": [2018, 2019], "cin": [310.0, 305.5]})
     >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     panel.to_excel(Path(folder) / "panel.xlsx")
+    ...     file = Path(folder) / "panel.xlsx"
+    ...     panel.to_excel(file, layout="wide")
+    ...     pd.read_excel(file, sheet_name="cin").values.tolist()
+    [[303, 303, 310, 305.5]]
     """
     where = f"to_excel({str(path)!r})"
-    try:
-        import xlsxwriter
-    except ImportError as error:
-        raise extra_missing("xlsxwriter", "excel", where, error) from error
-    rows = sum(int((panel.cells(key).status != Status.ABSENT).sum()) for key in panel.metrics)
-    sheets = {
-        "cells": rows,
-        "units": len(panel.unit_ids),
-        "log": len(panel.log),
-    }
-    for name, n in sheets.items():
-        if n > _SHEET_ROWS:
-            raise PanelError(
-                needed=f"at most {_SHEET_ROWS:,} rows, which is what a sheet holds",
-                found=f"{n:,}",
-                where=f"{where}, sheet {name!r}",
-                todo="keep fewer metrics or periods (Panel.select), or use to_parquet or to_csv",
-            )
-    made = io.BytesIO()
+    check_target(path, where)
     with _encodable(where):
-        tables = {
-            "cells": tidy(panel),
-            "metrics": pd.DataFrame([asdict(metric) for metric in panel.metrics.values()]),
-            "units": panel.units.rename_axis("unit").reset_index(allow_duplicates=True),
-            "sources": provenance(panel),
-            "log": panel.log,
-        }
-        with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
-            book.set_properties({"created": _CREATED})
-            head = book.add_format({"bold": True, "bottom": 1})
-            for name, frame in tables.items():
-                _write_sheet(book.add_worksheet(name), frame, head, f"{where}, sheet {name!r}")
-    write_whole(path, made.getvalue())
-
-
-def _write_sheet(sheet: Any, frame: pd.DataFrame, head: Any, where: str) -> None:
-    """Write finite numbers as numbers, all else as text, whatever it starts with."""
-    sheet.freeze_panes(1, 0)
-    for j, column in enumerate(frame.columns):
-        texts = [str(column)]
-        _write_text(sheet, 0, j, str(column), head, where)
-        for i, value in enumerate(frame.iloc[:, j].tolist(), start=1):
-            if value is None or value is pd.NA or value != value:
-                continue
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if number and math.isfinite(value):
-                sheet.write_number(i, j, value)
-                continue
-            texts.append(str(value))
-            _write_text(sheet, i, j, str(value), None, where)
-        sheet.set_column(j, j, min(60, max(9, max(map(len, texts)) + 2)))
-
-
-def _write_text(sheet: Any, i: int, j: int, text: str, style: Any, where: str) -> None:
-    """Write text as text: `write_string` makes no formula, link or number of it."""
-    if sheet.write_string(i, j, text, style) != 0:
-        raise PanelError(
-            needed="texts of at most 32,767 letters, in at most 16,384 columns",
-            found=f"{len(text):,} letters in row {i + 1}, column {j + 1}",
-            where=where,
-            todo="shorten it, or use to_parquet, which holds all of it",
-        )
+        made = workbook(panel, where, layout)
+    write_whole(path, made)

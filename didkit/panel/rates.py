@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from didkit.errors import PanelError, first_few
+from didkit.errors import DidkitWarning, PanelError, first_few
 from didkit.panel.metric import Metric
 from didkit.panel.source import Source
 from didkit.panel.status import Cells, Floats, Status
@@ -24,7 +26,7 @@ def compute_rate(
     metric: str | Metric,
     *,
     numerator: str | None = None,
-    denominator: str = "population",
+    denominator: str | None = None,
     replace_published: bool = False,
     vintages: Literal["same", "mixed"] = "same",
 ) -> Panel:
@@ -39,8 +41,9 @@ def compute_rate(
         The rate to make: a name in the registry, or a `Metric` with ``per``.
     numerator : str, optional
         The count; by default the metric's own ``numerator``.
-    denominator : str, default "population"
-        The population metric; its release is the one vintage.
+    denominator : str, optional
+        The population metric; its release is the one vintage. By default the metric's own
+        ``denominator``, or ``population`` where the panel does not have that.
     replace_published : bool, default False
         Whether a published rate of that name may be replaced.
     vintages : {"same", "mixed"}
@@ -57,6 +60,11 @@ def compute_rate(
     ------
     PanelError
         If a part is missing, the rate exists, the denominator mixes releases, or is zero.
+
+    Warns
+    -----
+    DidkitWarning
+        Cells have a count and no population: they have no rate.
 
     Examples
     --------
@@ -93,6 +101,17 @@ def compute_rate(
             where="Panel.compute_rate",
             todo="say numerator=",
         )
+    if denominator is None:
+        own = rate.denominator
+        denominator = own if own in panel.metrics or own is None else "population"
+        denominator = denominator or "population"
+    if denominator not in panel.metrics:
+        raise PanelError(
+            needed=f"the population that {rate.name!r} is over, in the panel",
+            found=f"no {denominator!r} among {first_few(panel.metrics, 8)} metrics",
+            where="Panel.compute_rate",
+            todo="join the population of one release, or say denominator=",
+        )
     top, bottom = panel.cells(top_name), panel.cells(denominator)
     known = dict.fromkeys(source.release for source in panel.sources[denominator])
     if len(known) > 1 and vintages != "mixed":
@@ -119,6 +138,8 @@ def compute_rate(
         high = top.upper / np.where(bottom.lower > 0, bottom.lower, np.nan) * rate.per
     high = roofed(rate, value, low, high)
     unknown = ~np.isfinite(bottom.value) & np.isfinite(top.value)
+    if unknown.any():
+        _warn_of_lost(panel, rate, unknown, denominator)
     lost = np.where(bottom.status == Status.ABSENT, Status.NOT_AVAILABLE, bottom.status)
     status = np.where(unknown, lost, top.status).astype(np.int8)
     cells = Cells(value, status, low, high)
@@ -131,6 +152,24 @@ def compute_rate(
             **panel.sources,
             rate.name: (*panel.sources[top_name], *panel.sources[denominator], note),
         },
+    )
+
+
+def _warn_of_lost(panel: Panel, rate: Metric, lost: NDArray[np.bool_], denominator: str) -> None:
+    """Say which cells have a count and no rate, since there is nothing to divide by."""
+    named = [
+        f"{panel.unit_ids[i]} {panel.periods[t[0]]}"
+        + (f" to {panel.periods[t[-1]]}" if len(t) > 1 else "")
+        for i in np.flatnonzero(lost.any(axis=1))
+        if len(t := np.flatnonzero(lost[i]))
+    ]
+    releases = dict.fromkeys(source.release for source in panel.sources[denominator])
+    warnings.warn(
+        f"{rate.name}: {int(lost.sum())} cells have a count and no {denominator} in "
+        f"{', '.join(releases)}, so that they have no rate: {first_few(named)} units. A release "
+        "whose population covers them may be used in its place.",
+        DidkitWarning,
+        stacklevel=3,
     )
 
 

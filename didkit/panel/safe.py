@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-__all__ = ["safe_csv", "safe_text", "write_whole"]
+from didkit.errors import PanelError
+
+__all__ = ["check_target", "safe_csv", "safe_text", "write_whole"]
 
 _START = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
 # A spreadsheet that splits at semicolons, tabs or bars knows no quotes after the first cell.
@@ -63,6 +65,28 @@ def _cell(value: object) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + str(safe_text(text)).replace('"', '""') + '"'
+
+
+def check_target(path: str | PathLike[str], where: str) -> None:
+    """Refuse, before any work is done, what cannot be the name of a file in a folder.
+
+    Raises
+    ------
+    PanelError
+        If it is no path, it is a folder, or its folder does not exist.
+    """
+    given: object = path
+    if not isinstance(given, str | PathLike):
+        needed, found, todo = "the path of a file", f"a {type(given).__name__}", "give a path"
+    elif not Path(path).name or Path(path).is_dir():
+        needed, found = "the name of a file", f"a folder: {str(path)!r}"
+        todo = "put the name of a file behind it"
+    elif not Path(path).parent.is_dir():
+        needed, found = "a folder that exists", f"no folder {str(Path(path).parent)!r}"
+        todo = "make it first"
+    else:
+        return
+    raise PanelError(needed=needed, found=found, where=where, todo=todo)
 
 
 def write_whole(path: str | PathLike[str], content: str | bytes) -> Path:

@@ -401,7 +401,13 @@ def test_denominator_breaks_refuses_in_words():
         for wrong in (0, 1, -0.1, np.nan, "1"):
             assert f"{option}=" in words(panel.denominator_breaks, "cin", **{option: wrong})
     assert "the count it is made of" in words(panel.denominator_breaks, "cin_count")
-    assert "did you mean 'cin'?" in words(panel.denominator_breaks, "cin_count")
+    other = Metric(name="cla", kind="rate", numerator="cla_count", per=10_000)
+    both = panel.replaced(
+        metrics={**panel.metrics, "cla": other},
+        cells={**{name: panel.cells(name) for name in panel.metrics}, "cla": panel.cells("cin")},
+        sources={**panel.sources, "cla": panel.sources["cin"]},
+    )
+    assert words(both.denominator_breaks, "cin_count").endswith("did you mean 'cin'?")
     counts = panel.select(metrics="cin_count")  # no rate there to have meant
     assert "read the count too" in words(counts.denominator_breaks, "cin_count")
     alone = panel.select(metrics=["cin"])

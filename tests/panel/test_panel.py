@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from helpers import panel_of
 
-from didkit.errors import PanelError
+from didkit.errors import DidkitWarning, PanelError
 from didkit.panel import METRICS, Calendar, Metric, Panel, Status
 
 
@@ -331,6 +331,7 @@ def test_a_rate_is_count_over_population_with_its_bounds():
     assert panel.metric("cla").denominator == "population"
 
 
+@pytest.mark.filterwarnings("ignore:cla. 1 cells have a count:didkit.errors.DidkitWarning")
 def test_a_rate_has_the_status_of_the_population_where_that_is_missing():
     frame = pd.DataFrame(
         {"la": ["303"] * 2, "year": [2018, 2019], "cla_count": [5, 6], "population": [900, None]}
@@ -436,3 +437,34 @@ def test_statuses_by_label():
     assert Status.NOT_APPLICABLE.label == "not applicable"
     with pytest.raises(KeyError):
         Status.from_label("lost")
+
+
+def test_a_count_without_a_population_has_no_rate_and_says_so() -> None:
+    frame = pd.DataFrame(
+        {
+            "la": ["303", "303", "926", "926"],
+            "year": [2018, 2019] * 2,
+            "cla_count": [50, 60, 70, 80],
+            "population": [5000, None, 7000, 8000],
+        }
+    )
+    panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cla_count", "population"])
+    with pytest.warns(DidkitWarning, match=r"cla: 1 cells have a count .* \(303 2019\)"):
+        made = panel.compute_rate("cla")
+    assert np.isnan(made.wide("cla").loc["303", "2019"])
+    assert made.wide("cla").loc["926", "2019"] == 100
+
+
+def test_a_rate_is_over_its_own_denominator_where_the_panel_has_it() -> None:
+    frame = pd.DataFrame(
+        {"la": ["303"], "year": [2018], "suspensions": [5], "pupils": [200], "population": [400]}
+    )
+    columns = {"suspensions": "suspensions", "pupils": "pupils", "population": "population"}
+    panel = Panel.from_frame(frame, unit="la", period="year", metrics=columns)
+    rate = Metric(
+        name="per_100", kind="rate", per=100, numerator="suspensions", denominator="pupils"
+    )
+    assert panel.compute_rate(rate).wide("per_100").loc["303", "2018"] == 2.5
+    assert panel.compute_rate(rate, denominator="population").wide("per_100").iloc[0, 0] == 1.25
+    with pytest.raises(PanelError, match="no 'pupils' among"):
+        panel.select(metrics=["suspensions", "population"]).compute_rate(rate, denominator="pupils")
