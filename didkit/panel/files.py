@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from didkit.errors import PanelError, first_few
 from didkit.panel.described import Parts, describe, spoiled
@@ -425,7 +424,7 @@ def to_excel(panel: Panel, path: str | PathLike[str], *, layout: Layout = "long"
     ...     file = Path(folder) / "panel.xlsx"
     ...     panel.to_excel(file, layout="wide")
     ...     pd.read_excel(file, sheet_name="cin").values.tolist()
-    [[303, 303, 310, 305.5]]
+    [[303.0, 303.0, 310.0, 305.5]]
     """
     where = f"to_excel({str(path)!r})"
     check_target(path, where)

@@ -200,7 +200,8 @@ def _read_me(panel: Panel, sheets: Mapping[str, str]) -> pd.DataFrame:
 
 def _head(sheet: Any, frame: pd.DataFrame, style: Any, where: str) -> None:
     """Write the names of the columns, and make the columns as wide as what they hold."""
-    for j, column in enumerate(frame.columns):
+    columns: list[Any] = list(frame.columns)
+    for j, column in enumerate(columns):
         text = str(column)
         if text.startswith("<r>") and text.endswith("</r>"):
             raise PanelError(

@@ -278,7 +278,7 @@ def _symbols(given: Symbols | None) -> dict[str, Symbol]:
     return {**_SYMBOLS, **explained}
 
 
-def _given(metrics: Metrics, column: str) -> bool:
+def _given(metrics: Metrics | None, column: str) -> bool:
     return isinstance(metrics, Mapping) and isinstance(metrics[column], Metric)
 
 

@@ -110,28 +110,39 @@ def _numbers(
     """Return the numbers, NaN for other text, and the positions of that."""
     every = text.tolist()
     symbols = release.symbols
-    odd = [i for i, one in enumerate(every) if one in symbols]
+    odd: list[int] = []
+    quick = _digits(every, column)
+    if quick is not None:
+        return quick, odd
+    among = np.fromiter(map(symbols.__contains__, every), dtype=np.bool_, count=len(every))
+    odd = np.flatnonzero(among).tolist()
     for i in odd:
         every[i] = "0"
-    if not _plain(every, column):
+    value = _digits(every, column)
+    if value is None:
         one, column_of = _pattern(column.decimals or 0, release.thousands, signed)
         if not column_of.fullmatch("\n".join([*every, ""])):
             wrong = [i for i, part in enumerate(every) if not one.fullmatch(part)]
             for i in wrong:
                 every[i] = "0"
             odd = sorted(odd + wrong)
-    if release.thousands:
-        every = [part.replace(",", "") for part in every]
-    value = np.array(list(map(float, every)), dtype=np.float64)
+        if release.thousands:
+            every = [part.replace(",", "") for part in every]
+        value = np.fromiter(map(float, every), dtype=np.float64, count=len(every))
     value[odd] = np.nan
     return value, odd
 
 
-def _plain(every: list[str], column: Column) -> bool:
-    """Whether all are a few ASCII digits: the quick case."""
+def _digits(every: list[str], column: Column) -> Floats | None:
+    """Return whole numbers written in at most 12 ASCII digits; None if there is anything else."""
     joined = "".join(every)
-    digits = joined.isascii() and joined.isdigit()
-    return digits and column.decimals is None and "" not in every and max(map(len, every)) <= 12
+    if column.decimals is not None or not (joined.isascii() and joined.isdigit()):
+        return None
+    try:
+        value = np.fromiter(map(float, every), dtype=np.float64, count=len(every))
+    except ValueError:  # a blank
+        return None
+    return value if value.max() < 1e12 else None
 
 
 def _hidden(metric: Metric, release: Release) -> tuple[float, float]:

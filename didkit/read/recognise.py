@@ -117,7 +117,7 @@ def choices(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> li
         If a period does not parse.
     """
     made: dict[How, list[Choice]] = {"exact": [], "unseen": [], "part": []}
-    known: dict[tuple[str | None, tuple[str, str] | None], Ints] = {}
+    known: dict[tuple[str | None, tuple[str, str] | None], tuple[Ints, list[int]]] = {}
     for fit in _of_their_kind(fitting, columns):
         table, vintage = fit.table, fit.release.vintage
         if table.period is None:
@@ -126,8 +126,9 @@ def choices(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> li
             continue
         key = (table.period, table.identifier)
         if key not in known:
-            known[key] = _years(columns, table, grid.name)
-        found = np.unique(known[key]).tolist()
+            years = _years(columns, table, grid.name)
+            known[key] = years, sorted(set(years.tolist()))
+        years, found = known[key]
         last = found[-1] + table.later
         window = table.windows.get(vintage)
         how: How | None = None
@@ -139,20 +140,22 @@ def choices(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> li
         elif last <= vintage:
             how = "part"
         if how is not None:
-            made[how].append(Choice(fit, known[key] + table.later, how))
+            made[how].append(Choice(fit, years + table.later, how))
     return [*made["exact"], *made["unseen"], *made["part"]]
 
 
 def _of_their_kind(fitting: Sequence[Fit], columns: dict[str, Texts]) -> Sequence[Fit]:
     """Keep the tables whose category a file has; all where it has none, to be refused later."""
+    asked = {name for fit in fitting for rule in fit.table.filters for name in rule.spellings}
+    there = {name: set(columns[name].tolist()) for name in asked if name in columns}
     kept = [
         fit
         for fit in fitting
         if all(
-            set(rule.kinds) & set(columns[name].tolist())
+            set(rule.kinds) & there[name]
             for rule in fit.table.filters
             for name in rule.spellings
-            if name in columns
+            if name in there
         )
     ]
     return kept or fitting
@@ -161,7 +164,7 @@ def _of_their_kind(fitting: Sequence[Fit], columns: dict[str, Texts]) -> Sequenc
 def no_period(fitting: Sequence[Fit], columns: dict[str, Texts], grid: Grid) -> ReadError:
     """Say that the periods of a file are of no release, or which columns its release lacks."""
     table = fitting[0].table
-    found = np.unique(_years(columns, table, grid.name)).tolist()
+    found = sorted(set(_years(columns, table, grid.name).tolist()))
     lacking = _lacking(grid.header, {fit.table.name for fit in fitting}, found)
     if lacking is not None:
         return _missing_columns(grid, *lacking)

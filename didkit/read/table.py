@@ -163,12 +163,13 @@ class _Rows:
         self.regions: Ints | None = None
         self.mine: dict[tuple[str, int | None], tuple[Rows, Ints, Ints]] = {}
         self.above: dict[tuple[str, int | None], list[tuple[Rows, Ints]]] = {}
+        self.whole: dict[tuple[str, int | None, int] | None, list[bool] | None] = {}
         self.totals: Counter[str] = Counter()
 
     def _refuse_duplicates(self) -> None:
         unit, year, kind = (one[self.own] for one in (self.unit, self.year, self.kind))
-        keys = (unit * 10_000 + year) * len(self.kinds) + kind
-        if len(np.unique(keys)) == len(keys):
+        keys = np.sort((unit * 10_000 + year) * len(self.kinds) + kind)
+        if (np.diff(keys) > 0).all():
             return
         counted = Counter(zip(unit.tolist(), year.tolist(), kind.tolist(), strict=True))
         twice = {key: n for key, n in counted.items() if n > 1}
@@ -303,16 +304,25 @@ class _Rows:
         half, text = self.release.totals_rounded_to / 2, self.columns[found.name]
         _, _, years = self._mine(found)
         parents: list[Parent] = []
-        for above, group in self.above[key]:
-            full = {}
-            for year in np.unique(years).tolist():
-                inside = there & (years == year)
-                enough = int(inside.sum()) >= authorities(year)
-                full[year] = enough and bool((group[inside] >= 0).all())
-            whole = [full.get(year, False) for year in self._years(above, found).tolist()]
+        for n, (above, group) in enumerate(self.above[key]):
+            # Mostly all exist, and one answer serves every column.
+            where = (*key, n) if there.all() else None
+            whole = self.whole.get(where)
+            if whole is None:
+                whole = self._whole(years, there, group, self._years(above, found))
+                self.whole[where] = whole if where else None
             totals = [_number(one, self.release) for one in text[above].tolist()]
             parents.append(Parent(group, totals, half, whole=whole))
         return parents
+
+    def _whole(self, years: Ints, there: Bools, group: Ints, at: Ints) -> list[bool]:
+        """Whether every authority of a total has a row, for totals of some years."""
+        full = {}
+        for year in set(years.tolist()):
+            inside = there & (years == year)
+            enough = int(inside.sum()) >= authorities(year)
+            full[year] = enough and bool((group[inside] >= 0).all())
+        return [full.get(year, False) for year in at.tolist()]
 
     def _above(self, found: Found) -> Iterator[tuple[Rows, Ints]]:
         """Yield rows of regions, then of England, and which of them each authority belongs to."""
@@ -402,7 +412,7 @@ class _Rows:
             and column.metric not in there
         ]
         if self.choice.years is not None:
-            n = len(self.ids) * len(np.unique(self.year[self.own])) * len(self.kinds)
+            n = len(self.ids) * len(set(self.year[self.own].tolist())) * len(self.kinds)
             log.append(("authorities and periods without a row", n - len(self.own)))
         log += [
             (
