@@ -66,17 +66,20 @@ def check_cells(
                 where=f"metric {name!r}",
                 todo="make the arrays in the order of the panel's units and periods",
             )
-    refuse(np.isinf(cells.value), "finite numbers", "mend the infinite cells")
-    if metric.non_negative:
-        with np.errstate(invalid="ignore"):
-            refuse(
-                cells.value < 0,
-                f"a {metric.kind} of zero or more",
-                "a dashboard may code its symbols as negative numbers: give them a status instead",
-            )
     with np.errstate(invalid="ignore"):
         slack = 1e-9 * (1 + np.abs(cells.value))
         outside = (cells.value < cells.lower - slack) | (cells.value > cells.upper + slack)
         crossed = cells.lower > cells.upper + 1e-9 * (1 + np.abs(cells.upper))
-        refuse(outside, "values inside their bounds", "mend lower= and upper=")
-        refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")
+        negative = cells.value < 0
+        infinite = np.isinf(cells.value)
+    if not (outside | crossed | infinite | negative).any():
+        return
+    refuse(infinite, "finite numbers", "mend the infinite cells")
+    if metric.non_negative:
+        refuse(
+            negative,
+            f"a {metric.kind} of zero or more",
+            "a dashboard may code its symbols as negative numbers: give them a status instead",
+        )
+    refuse(outside, "values inside their bounds", "mend lower= and upper=")
+    refuse(crossed, "a lower bound not above the upper", "mend lower= and upper=")

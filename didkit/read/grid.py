@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -193,7 +194,7 @@ def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:
             where=name,
             todo="take the lines above it out, or download the CSV again",
         )
-    twice = sorted({one for one in header if header.count(one) > 1})
+    twice = sorted(one for one, n in Counter(header).items() if n > 1)
     if twice:
         raise ReadError(
             needed="columns with different names",

@@ -65,7 +65,8 @@ def read_neighbours(path: str | PathLike[str], *, release: str | None = None) ->
     Examples
     --------
     >>> import tempfile
-    >>>     >>> text = "la_code,rank,sn_code,closeness\n926,1,925,Very Close\n926,2,908,Close \n"
+    >>> from pathlib import Path
+    >>> text = "la_code,rank,sn_code,closeness\n926,1,925,Very Close\n926,2,908,Close \n"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "list.csv"
     ...     _ = file.write_text(text, encoding="utf-8")

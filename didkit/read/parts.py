@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from didkit.errors import PanelError, first_few
 from didkit.panel import METRICS, Calendar, Cells, Panel, Source, Status
-from didkit.panel.status import Floats
 from didkit.read.agreement import bound_rates
 
 __all__ = ["Part", "Piece", "assemble"]
@@ -85,16 +84,18 @@ def assemble(parts: Sequence[Part], log: Sequence[tuple[str, str, int]]) -> Pane
     sources: dict[str, tuple[Source, ...]] = {}
     for part in parts:
         rows = np.array([row[code] for code in part.ids], dtype=np.intp)
+        places: dict[tuple[int, int], NDArray[np.intp]] = {}  # most columns share one
         for metric, piece in part.pieces:
-            i, t = rows[piece.units], piece.years - first
-            if metric in cells:
-                _refuse_differing(metric, cells[metric], piece, i, t, codes, calendar)
-            made = cells.setdefault(metric, Cells.empty(*shape))
-            made.value[i, t] = piece.cells.value[:, 0]
-            made.status[i, t] = piece.cells.status[:, 0]
-            # Where two tables hold a cell, both bound it, in whatever order they are read.
-            made.lower[i, t] = np.fmax(made.lower[i, t], piece.cells.lower[:, 0])
-            made.upper[i, t] = np.fmin(made.upper[i, t], piece.cells.upper[:, 0])
+            key = (id(piece.units), id(piece.years))
+            if key not in places:
+                places[key] = rows[piece.units] * shape[1] + (piece.years - first)
+            at, new = places[key], piece.cells
+            if metric not in cells:
+                cells[metric] = Cells.empty(*shape)
+                for what in ("value", "status", "lower", "upper"):
+                    getattr(cells[metric], what).ravel()[at] = getattr(new, what)[:, 0]
+            else:
+                _add(metric, cells[metric], new, at, codes, calendar)
             sources[metric] = tuple(dict.fromkeys((*sources.get(metric, ()), part.source)))
     units = pd.DataFrame(
         {"name": [about[code][1] for code in codes]},
@@ -113,34 +114,39 @@ def assemble(parts: Sequence[Part], log: Sequence[tuple[str, str, int]]) -> Pane
     )
 
 
-def _refuse_differing(
+def _add(
     metric: str,
     held: Cells,
-    piece: Piece,
-    i: NDArray[np.intp],
-    t: Ints,
+    new: Cells,
+    at: NDArray[np.intp],
     codes: Sequence[str],
     calendar: Calendar,
 ) -> None:
-    """Refuse a cell that two files of one release hold and do not agree on."""
-    there = held.status[i, t] != Status.ABSENT
-    old: Floats = held.value[i, t]
-    new: Floats = piece.cells.value[:, 0]
-    same = (held.status[i, t] == piece.cells.status[:, 0]) & (
-        (old == new) | (np.isnan(old) & np.isnan(new))
+    """Add the cells of another table, or refuse one that both hold and do not agree on.
+
+    Both bound a cell that both hold, in whatever order they are read.
+    """
+    value, status, lower, upper = (
+        getattr(held, what).ravel() for what in ("value", "status", "lower", "upper")
     )
-    least = np.fmax(held.lower[i, t], piece.cells.lower[:, 0])
-    most = np.fmin(held.upper[i, t], piece.cells.upper[:, 0])
+    there = status[at] != Status.ABSENT
+    old, its = value[at], new.value[:, 0]
+    least, most = np.fmax(lower[at], new.lower[:, 0]), np.fmin(upper[at], new.upper[:, 0])
     with np.errstate(invalid="ignore"):
+        same = (status[at] == new.status[:, 0]) & ((old == its) | (np.isnan(old) & np.isnan(its)))
         same &= ~(least > most + 1e-9)
     differ = np.flatnonzero(there & ~same)
     if len(differ):
-        at = [
-            f"{codes[i[k]]} in {calendar.labels[t[k]]}: {old[k]:g} and {new[k]:g}" for k in differ
+        cells = [
+            f"{codes[i]} in {calendar.labels[t]}: {old[k]:g} and {its[k]:g}"
+            for k, (i, t) in zip(
+                differ, (divmod(int(at[k]), len(calendar)) for k in differ), strict=True
+            )
         ]
         raise PanelError(
             needed="tables of one release that agree wherever both hold a cell",
-            found=f"{first_few(at)} differ",
+            found=f"{first_few(cells)} differ",
             where=f"metric {metric!r}",
             todo="download the release again, or read one of the tables",
         )
+    value[at], status[at], lower[at], upper[at] = its, new.status[:, 0], least, most
