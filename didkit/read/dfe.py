@@ -11,6 +11,7 @@ from os import PathLike
 from didkit.errors import DidkitWarning, ReadError, first_few
 from didkit.panel import Panel
 from didkit.read.agreement import check_rates
+from didkit.read.fields import Fields
 from didkit.read.files import Listing, digest, is_table, list_files
 from didkit.read.grid import Grid, Texts, open_grid
 from didkit.read.lait import LAIT, read_lait
@@ -139,6 +140,7 @@ class _Opened:
     sha256: str
     grid: Grid | None = None
     columns: dict[str, Texts] = field(default_factory=dict)
+    numbers: dict[str, Texts | Fields] = field(default_factory=dict)
     choices: list[Choice] = field(default_factory=list)
 
 
@@ -160,7 +162,8 @@ def _open(
         if alone:
             raise unrecognised(grid, release, fitting)
         return _not_used(grid, f"not {release}")
-    wanted = {name for fit in fitting for name in fit.names}
+    measured = {one.name for fit in fitting for one in fit.found}
+    wanted = {name for fit in fitting for name in fit.names} - measured
     wanted |= {
         one
         for fit in fitting
@@ -168,11 +171,14 @@ def _open(
         for one in rule.spellings
         if one in grid.header
     }
-    columns = grid.columns(name for name in grid.header if name in wanted)
+    columns, numbers = grid.table(
+        [one for one in grid.header if one in wanted],
+        [one for one in grid.header if one in measured],
+    )
     every = choices(fitting, columns, grid)
     made = _asked(every, release, alone=alone)
     if made:
-        return _Opened(name, data, sha256, grid, columns, made)
+        return _Opened(name, data, sha256, grid, columns, numbers, made)
     other = next((one for one in every if one.how == "exact"), None)
     if release is not None and not alone:
         called = f": it is {other.fit.release.name}" if other is not None else ""
@@ -242,7 +248,7 @@ def _read(one: _Opened, choice: Choice | None) -> Part:
             where=one.name,
             todo="download it again: a spreadsheet may have saved it in another encoding",
         )
-    return read_table(one.grid, one.columns, choice, one.sha256)
+    return read_table(one.grid, one.columns, one.numbers, choice, one.sha256)
 
 
 def _warn(opened: Sequence[_Opened], chosen: Sequence[Choice | None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import ReadError, first_few
 from didkit.read import limits
+from didkit.read.fields import INNER, Fields, plain, stripped
 from didkit.read.files import refuse_binary
 
 __all__ = ["Grid", "Texts", "open_grid"]
@@ -20,7 +21,6 @@ __all__ = ["Grid", "Texts", "open_grid"]
 Texts = NDArray[np.object_]
 _OTHER = ((";", "semicolons"), ("\t", "tabs"))
 _NAMES = frozenset({"time_period", "geog_l", "la_code"})  # one is in every header
-_BLANKS = "\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"  # of ASCII, but for the space
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,59 @@ class Grid:
                 todo="download it again",
             )
         return {
-            name: np.array(_stripped([row[at] for row in rows]), dtype=object)
+            name: np.array(stripped([row[at] for row in rows]), dtype=object)
             for name, at in zip(names, places, strict=True)
         }
+
+    def table(
+        self, texts: Iterable[str], numbers: Iterable[str]
+    ) -> tuple[dict[str, Texts], dict[str, Texts | Fields]]:
+        """Read the rows and keep some columns: some as text, some as numbers still to be read.
+
+        Raises
+        ------
+        ReadError
+            As `columns`.
+        """
+        words, measured = list(dict.fromkeys(texts)), list(dict.fromkeys(numbers))
+        text = None if self._published and not self._body.endswith("\n") else _unquoted(self._body)
+        found = None if text is None else plain(text, len(self.header))
+        if text is None or found is None:
+            every = self.columns([*words, *measured])
+            return {one: every[one] for one in words}, {one: every[one] for one in measured}
+        codes, starts, ends = found
+        made = {
+            one: Fields(text, codes, starts[:, at], ends[:, at])
+            for one in (*words, *measured)
+            for at in (self.header.index(one),)
+        }
+        return {one: made[one].texts() for one in words}, {one: made[one] for one in measured}
+
+
+def _unquoted(text: str) -> str | None:
+    """Write a table without quotation marks, with another sign for commas inside values.
+
+    None where that cannot be told line by line.
+    """
+    if INNER in text or "\0" in text:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if '"' not in text:
+        return text
+    lines = text.split("\n")
+    quoted = [i for i, line in enumerate(lines) if '"' in line]
+    if any(lines[i].count('"') % 2 for i in quoted):
+        return None
+    try:
+        parsed = list(csv.reader([lines[i] for i in quoted], strict=True))
+    except csv.Error:
+        return None
+    if len(parsed) != len(quoted) or any("\n" in one for row in parsed for one in row):
+        return None
+    for i, row in zip(quoted, parsed, strict=True):
+        lines[i] = ",".join(one.replace(",", INNER) for one in row)
+    return None if any('"' in lines[i] for i in quoted) else "\n".join(lines)
 
 
 def _header_below(body: str) -> int:
@@ -123,15 +173,6 @@ def _split(text: str) -> list[list[str]] | None:
     for i, row in zip(quoted, parsed, strict=True):
         rows[i] = row
     return rows
-
-
-def _stripped(values: Sequence[str]) -> Sequence[str]:
-    """Take the blanks around each value away; most columns have none."""
-    around = "\0".join(["", *values, ""])  # a file with NUL is refused before
-    spaced = "\0 " in around or " \0" in around
-    if not spaced and around.isascii() and not any(blank in around for blank in _BLANKS):
-        return values
-    return [value.strip() for value in values]
 
 
 def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:

@@ -11,6 +11,7 @@ import numpy as np
 from didkit.errors import ReadError, first_few
 from didkit.panel import METRICS, Cells, Metric, Status
 from didkit.panel.status import Floats
+from didkit.read.fields import Fields
 from didkit.read.grid import Texts
 from didkit.read.rules import Column, Release
 
@@ -27,7 +28,7 @@ _NUMBER = re.compile(r"[0-9][0-9.,]*")
 
 
 def parse(
-    text: Texts,
+    text: Texts | Fields,
     column: Column,
     release: Release,
     *,
@@ -39,8 +40,8 @@ def parse(
 
     Parameters
     ----------
-    text : array of str
-        As published, without blanks around.
+    text : array of str, or Fields
+        As published, without blanks around; or places in the text of a table.
     column, release
         The rules.
     at : callable
@@ -66,7 +67,17 @@ def parse(
         separators or digits that the release does not use.
     """
     metric = METRICS[column.metric] if metric is None else metric
-    value, odd = _numbers(text, column, release, signed=not metric.non_negative)
+    signed = not metric.non_negative
+    if isinstance(text, Fields):
+        if release.thousands or signed:
+            text = text.texts()
+        else:
+            value, odd = text.numbers(column.decimals or 0)
+            if any(one != one.strip() for one in text[odd].tolist()):
+                text = text.texts()
+    if not isinstance(text, Fields):
+        value, odd = _numbers(text, column, release, signed=signed)
+    words = dict(zip(odd, text[odd].tolist(), strict=True))
     status = np.full(len(text), Status.OBSERVED, dtype=np.int8)
     half = column.rounded_to / 2 if column.decimals is None else 0.5 * 10.0**-column.decimals
     if column.decimals is None and column.rounded_to == 1:
@@ -77,8 +88,8 @@ def parse(
     if metric.non_negative:
         lower = np.maximum(lower, 0.0)
     unknown: list[int] = []
-    for written in dict.fromkeys(text[odd].tolist()):
-        here = [i for i in odd if text[i] == written]
+    for written in dict.fromkeys(words.values()):
+        here = [i for i, word in words.items() if word == written]
         symbol = release.symbols.get(written)
         if symbol is None or (symbol.rounds_to_zero and column.decimals is None):
             unknown += here
@@ -91,7 +102,7 @@ def parse(
     if metric.kind == "percent":
         upper = np.where(value <= 100, np.minimum(upper, 100.0), upper)
     if unknown:
-        _refuse(text, sorted(unknown), column, release, at, where)
+        _refuse(words, sorted(unknown), column, release, at, where)
     return Cells(value[:, None], status[:, None], lower[:, None], upper[:, None])
 
 
@@ -154,7 +165,7 @@ def _hidden(metric: Metric, release: Release) -> tuple[float, float]:
 
 
 def _refuse(
-    text: Texts,
+    text: dict[int, str],
     bad: list[int],
     column: Column,
     release: Release,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from didkit.errors import ReadError, first_few
 from didkit.panel import METRICS, Cells, Source, Status, unit_ids
 from didkit.read.bounds import Bounds, Parent, tighten
+from didkit.read.fields import Fields
 from didkit.read.grid import Grid, Texts
 from didkit.read.parse import parse
 from didkit.read.parts import Ints, Part, Piece
@@ -32,7 +33,13 @@ _LEVELS = ("local authority", "regional", "national")
 _OWN, _REGION, _NATION = range(3)
 
 
-def read_table(grid: Grid, columns: dict[str, Texts], choice: Choice, sha256: str) -> Part:
+def read_table(
+    grid: Grid,
+    columns: dict[str, Texts],
+    numbers: dict[str, Texts | Fields],
+    choice: Choice,
+    sha256: str,
+) -> Part:
     """Read the rows of local authorities, and the totals where they bound what is hidden.
 
     Raises
@@ -55,7 +62,7 @@ def read_table(grid: Grid, columns: dict[str, Texts], choice: Choice, sha256: st
             where=f"{file}, column {table.geography.level}",
             todo="download the table with the local-authority level",
         )
-    rows = _Rows(columns, choice, level, _kinds(columns, table, file), file)
+    rows = _Rows(columns, numbers, choice, level, _kinds(columns, table, file), file)
     pieces = rows.share([piece for one in choice.fit.found for piece in rows.read(one)])
     log = [("rows read", len(own)), (_USED, int(own.sum()))]
     log += [
@@ -133,12 +140,13 @@ class _Rows:
     def __init__(
         self,
         columns: dict[str, Texts],
+        numbers: dict[str, Texts | Fields],
         choice: Choice,
         level: Ints,
         kind: tuple[Ints, list[str]] | None,
         file: str,
     ) -> None:
-        self.columns, self.choice, self.file = columns, choice, file
+        self.columns, self.numbers, self.choice, self.file = columns, numbers, choice, file
         self.level = level
         self.kind, self.kinds = kind if kind is not None else (np.zeros_like(level), [""])
         self.release: Release = choice.fit.release
@@ -207,7 +215,7 @@ class _Rows:
         if not len(rows):
             return
         cells = parse(
-            self.columns[found.name][rows],
+            self.numbers[found.name][rows],
             column,
             self.release,
             at=lambda i: f"{self.ids[units[i]]} in {years[i]}",
@@ -301,7 +309,7 @@ class _Rows:
         key = (found.column.kind, found.year)
         if key not in self.above:
             self.above[key] = list(self._above(found))
-        half, text = self.release.totals_rounded_to / 2, self.columns[found.name]
+        half, text = self.release.totals_rounded_to / 2, self.numbers[found.name]
         _, _, years = self._mine(found)
         parents: list[Parent] = []
         for n, (above, group) in enumerate(self.above[key]):
