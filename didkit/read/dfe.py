@@ -126,7 +126,8 @@ def read_dfe(path: str | PathLike[str], *, release: str | None = None) -> Panel:
             todo="name the folder, zip or file that holds the published files",
         )
     panel = assemble(parts, log)
-    _warn(opened, chosen)
+    if release is None:
+        _warn(opened, chosen)
     check_rates(panel, listing.name)
     return panel
 

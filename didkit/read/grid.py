@@ -60,16 +60,14 @@ class Grid:
         places = [self.header.index(name) for name in names]
         width = len(self.header)
         try:
-            rows = _split(self._body)
-            if rows is None:
-                rows = list(csv.reader(io.StringIO(self._body, newline=""), strict=True))
+            rows = list(csv.reader(io.StringIO(self._body, newline=""), strict=True))
         except csv.Error as error:
             raise _malformed(self.name, error) from error
-        while rows and rows[-1] in ([], [""]):
+        while rows and not rows[-1]:
             rows.pop()  # blank lines at the end
         if set(map(len, rows)) - {width}:
             ragged = [
-                f"row {line} has {len(row)}" if any(row) else f"row {line} is blank"
+                f"row {line} has {len(row)}" if row else f"row {line} is blank"
                 for line, row in enumerate(rows, start=2)
                 if len(row) != width
             ]
@@ -149,30 +147,6 @@ def _header_below(body: str) -> int:
         if {one.strip() for one in text.split(",")} & _NAMES:
             return line
     return 0
-
-
-def _split(text: str) -> list[list[str]] | None:
-    """Split lines at their commas, and only those with quotation marks as CSV: it is quicker.
-
-    None where a quoted value goes over lines, so that the text has to be read as a whole.
-    """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    if lines and max(map(len, lines)) > csv.field_size_limit():
-        return None
-    quoted = [i for i, line in enumerate(lines) if '"' in line] if '"' in text else []
-    if any(lines[i].count('"') % 2 for i in quoted):
-        return None
-    rows = [line.split(",") for line in lines]
-    parsed = list(csv.reader([lines[i] for i in quoted], strict=True))
-    if len(parsed) != len(quoted):
-        return None  # a value goes over lines after all
-    for i, row in zip(quoted, parsed, strict=True):
-        rows[i] = row
-    return rows
 
 
 def open_grid(data: bytes, name: str, *, published: bool = False) -> Grid:

@@ -509,7 +509,9 @@ def test_every_file_loads_and_no_cell_is_lost(dfe: Path) -> None:
 # -- vintages that were not seen -----------------------------------------------------------------
 
 
-def test_a_vintage_between_is_read_by_the_rules_of_its_series(dfe: Path, write: Write) -> None:
+def test_a_vintage_between_is_read_by_the_rules_of_its_series(
+    dfe: Path, tmp_path: Path, write: Write
+) -> None:
     """The files of 2022 without the last year look like those of 2021, which are not at hand."""
     text = (dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv").read_text("utf-8-sig")
     kept = "".join(line for line in text.splitlines(True) if not line.startswith("2022,"))
@@ -517,6 +519,8 @@ def test_a_vintage_between_is_read_by_the_rules_of_its_series(dfe: Path, write: 
         panel = read_dfe(write(kept, "b1.csv"))
     assert panel.sources["cin"][0].release == "cin_2021"
     assert any("had not seen" in text for text in panel.log["what"])
+    named = read_dfe(tmp_path / "b1.csv", release="cin_2021")  # no warning: it was said
+    assert named.wide("cin").equals(panel.wide("cin"))
     whole = read_dfe(dfe / "cin_2022/b1_children_in_need_2013_to_2022.csv")
     part = whole.wide("cin").drop(columns="2022").loc[list(panel.unit_ids)]
     assert panel.wide("cin").equals(part)
