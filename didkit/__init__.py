@@ -6,10 +6,13 @@ there before.
     panel → design → estimate → infer → check → evaluate
 
 * Data: `Panel`, `Metric`, `read_dfe`, `read_ees_csv`, `read_neighbours`, `datasets`.
-* Design: `Design`, `Rollout`, `Pool`, `Neighbours`, `MatchedSets`.
+* Design: `Design`, `Rollout`; against `Pool`, `Neighbours`, `compute_neighbours`, `MatchedSets`;
+  matched on `Covariates`: `Matching`, `EntropyBalancing`, `CardinalityMatching`,
+  `SyntheticWeights`; how alike they are: `Balance`.
 * Estimators: `Gap`, `DiD`, `EventStudy`.
 * Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
-* Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `DetectableEffect`.
+* Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `OtherComparators`,
+  `Contamination`, `RegressionToTheMean`, `DetectableEffect`; before the data: `Power`, `Variation`.
 * Report: `Plan`, `evaluate`, `Evaluation`.
 
 This is the only place where rooms are joined: it fills the hooks of `didkit.results`.
@@ -22,8 +25,32 @@ import importlib.metadata
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
-from didkit.design import Design, MatchedSets, Neighbours, Pool, Rollout
+from didkit.check import (
+    Contamination,
+    DetectableEffect,
+    LeaveOneOut,
+    OtherComparators,
+    PlaceboPilots,
+    PlaceboStart,
+    Power,
+    PreTrends,
+    RegressionToTheMean,
+    Variation,
+)
+from didkit.design import (
+    Balance,
+    CardinalityMatching,
+    Covariates,
+    Design,
+    EntropyBalancing,
+    MatchedSets,
+    Matching,
+    Neighbours,
+    Pool,
+    Rollout,
+    SyntheticWeights,
+    compute_neighbours,
+)
 from didkit.errors import (
     DesignError,
     DidkitError,
@@ -48,13 +75,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS",
+    "Balance",
+    "CardinalityMatching",
     "ClusterRobust",
+    "Contamination",
+    "Covariates",
     "Design",
     "DesignError",
     "DetectableEffect",
     "DiD",
     "DidkitError",
     "DidkitWarning",
+    "EntropyBalancing",
     "Estimate",
     "EstimationError",
     "Evaluation",
@@ -65,8 +97,10 @@ __all__ = [
     "Jackknife",
     "LeaveOneOut",
     "MatchedSets",
+    "Matching",
     "Metric",
     "Neighbours",
+    "OtherComparators",
     "Panel",
     "PanelError",
     "Permutation",
@@ -75,11 +109,16 @@ __all__ = [
     "Plan",
     "PlanError",
     "Pool",
+    "Power",
     "PreTrends",
     "ReadError",
+    "RegressionToTheMean",
     "Rollout",
     "Status",
+    "SyntheticWeights",
+    "Variation",
     "__version__",
+    "compute_neighbours",
     "datasets",
     "evaluate",
     "read_dfe",

@@ -1,9 +1,25 @@
 """How fragile: one module a question; each measures, none gives a verdict."""
 
+from didkit.check.contamination import Contamination
 from didkit.check.detectable_effect import DetectableEffect
 from didkit.check.leave_one_out import LeaveOneOut
+from didkit.check.other_comparators import OtherComparators
 from didkit.check.placebo_pilots import PlaceboPilots
 from didkit.check.placebo_start import PlaceboStart
+from didkit.check.power import Power
 from didkit.check.pre_trends import PreTrends
+from didkit.check.regression_to_the_mean import RegressionToTheMean
+from didkit.check.variation import Variation
 
-__all__ = ["DetectableEffect", "LeaveOneOut", "PlaceboPilots", "PlaceboStart", "PreTrends"]
+__all__ = [
+    "Contamination",
+    "DetectableEffect",
+    "LeaveOneOut",
+    "OtherComparators",
+    "PlaceboPilots",
+    "PlaceboStart",
+    "Power",
+    "PreTrends",
+    "RegressionToTheMean",
+    "Variation",
+]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
 
 from didkit.design.ids import by_unit
 from didkit.errors import DesignError, first_few
@@ -25,13 +28,18 @@ class Comparison:
     """Who serves as comparator, as resolved for given pilots.
 
     ``sets`` is None when all pilots face one pool; otherwise pilot → comparator → weight, the
-    weights of each pilot adding up to 1.
+    weights of each pilot adding up to 1; a pilot without a set is left out of the design.
+    ``distances``: pilot → comparator → distance, where the comparators were chosen by one.
+    ``left_out``: unit → reason, of pilots and possible comparators that could not be used.
     """
 
     comparators: tuple[str, ...]
     sets: Mapping[str, Mapping[str, float]] | None
     aggregate: Aggregate
     absent: tuple[str, ...]
+    distances: Mapping[str, Mapping[str, float]] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Against:
@@ -46,6 +54,9 @@ class Against:
     def among(self, panel: Panel) -> Against:
         """Return the same comparison by the panel's units; one that names no unit as it is."""
         return self
+
+    def check_before(self, panel: Panel, start: str) -> None:
+        """Refuse a comparison that has seen the periods from the first start on."""
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""
@@ -174,6 +185,12 @@ class MatchedSets(Against):
         ``"mean"`` is the weighted mean; ``"median"`` takes equal weights only.
     include_pilots : bool, default False
         Whether another pilot may stand in a set.
+    distances : mapping of pilot to mapping of comparator to distance, optional
+        How far apart they are, where they were chosen by a distance.
+    unmatched : mapping of pilot to reason, optional
+        Pilots that could not be matched and are to be left out of a design.
+    notes : tuple of str
+        What a reader must know of how the sets were made.
 
     Raises
     ------
@@ -192,6 +209,9 @@ class MatchedSets(Against):
         *,
         aggregate: Aggregate = "mean",
         include_pilots: bool = False,
+        distances: Mapping[str, Mapping[str, float]] | None = None,
+        unmatched: Mapping[str, str] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         _check_aggregate(aggregate)
         given: Any = weights
@@ -240,13 +260,27 @@ class MatchedSets(Against):
         self.weights = MappingProxyType({p: MappingProxyType(m) for p, m in made.items()})
         self.aggregate: Aggregate = aggregate
         self.include_pilots = include_pilots
+        self.distances = distances
+        self.unmatched = MappingProxyType(dict(unmatched or {}))
+        self.notes = notes
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a pilot and comparator: ``pilot, comparator, weight, distance``."""
+        rows = [
+            (pilot, other, weight, (self.distances or {}).get(pilot, {}).get(other, np.nan))
+            for pilot, members in self.weights.items()
+            for other, weight in members.items()
+        ]
+        return pd.DataFrame(rows, columns=["pilot", "comparator", "weight", "distance"])
 
     def resolve(
         self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
     ) -> Comparison:
         """Take the given sets; refuse comparators that are absent, pilots or barred."""
-        without = [pilot for pilot in pilots if pilot not in self.weights]
-        if without:
+        without = [p for p in pilots if p not in self.weights and p not in self.unmatched]
+        pilots = [pilot for pilot in pilots if pilot in self.weights]
+        if without or not pilots:
             raise DesignError(
                 needed="a set for every pilot",
                 found=f"none for {first_few(without)}",
@@ -272,7 +306,9 @@ class MatchedSets(Against):
                 todo="rebuild the sets without them (include_pilots=True allows pilots by name)",
             )
         sets = {pilot: dict(self.weights[pilot]) for pilot in pilots}
-        return _from_sets(sets, self.aggregate, set())
+        made = _from_sets(sets, self.aggregate, set())
+        left_out = {unit: why for unit, why in self.unmatched.items() if unit not in pilots}
+        return replace(made, distances=self.distances, left_out=left_out, notes=self.notes)
 
     def among(self, panel: Panel) -> MatchedSets:
         """Return the same sets by the panel's units; weights of parts of one unit add.

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from didkit.design.against import Against, MatchedSets
+from didkit.design.balance import balance
+from didkit.design.edits import compared_with, drop, reassign, shift, without_pilot
 from didkit.design.log import cell_log, gaps_in_words, missing_by_arm
 from didkit.design.notes import notes_of, served
 from didkit.design.parts import rollout_by_unit, warn_of_halves
@@ -25,7 +27,8 @@ from didkit.design.spec import (
     start_of,
     window,
 )
-from didkit.errors import DesignError, first_few, is_whole
+from didkit.design.treated import treated
+from didkit.errors import DesignError
 from didkit.panel import Metric, Panel, Period, nearest
 
 __all__ = ["Design", "Selection"]
@@ -154,6 +157,10 @@ class Design:
         self._comparison = spec.fixed or spec.against.resolve(
             spec.rollout.pilots, spec.panel.unit_ids, frozenset(spec.exclude) | spec.barred
         )
+        if spec.fixed is None:
+            first = self.periods[min(self._starts.values())]
+            spec.against.check_before(spec.panel, first)
+        self._leave_out()
         if not self._comparison.comparators:
             raise DesignError(
                 needed="at least one comparator",
@@ -161,6 +168,20 @@ class Design:
                 where="Design",
                 todo="keep at least one unit that is not a pilot",
             )
+
+    def _leave_out(self) -> None:
+        """Take pilots that could not be matched out of the design, where that was asked for."""
+        spec, reasons = self._spec, self._comparison.left_out
+        gone = [unit for unit in reasons if unit in self._starts]
+        rollout = spec.rollout
+        for unit in gone:
+            rollout = rollout.without(unit)
+            del self._starts[unit]
+        earlier = {u: why for u, why in spec.left_out.items() if u in spec.barred}
+        left_out = {**earlier, **reasons}
+        self._spec = replace(
+            spec, rollout=rollout, left_out=left_out, barred=spec.barred | frozenset(gone)
+        )
 
     @classmethod
     def _from(cls, spec: Spec) -> Design:
@@ -209,6 +230,25 @@ class Design:
     def sets(self) -> Mapping[str, Mapping[str, float]] | None:
         """Pilot → comparator → weight, or None when all pilots face one pool."""
         return self._comparison.sets
+
+    def matched_sets(self) -> MatchedSets:
+        """Return pilot × comparator weights, whatever the kind of comparison.
+
+        Against one pool each pilot has every comparator with the same weight. Compared with these
+        sets (`compared_with`), a design stays as it is when pilots are reassigned or left out.
+        """
+        sets, comparison = self.sets, self._comparison
+        if sets is None:
+            one = dict.fromkeys(self.comparators, 1 / len(self.comparators))
+            sets = dict.fromkeys(self.pilots, one)
+        both = bool(set(self.pilots) & set(self.comparators))
+        return MatchedSets(
+            sets,
+            aggregate=comparison.aggregate,
+            include_pilots=both,
+            distances=comparison.distances,
+            notes=comparison.notes,
+        )
 
     @property
     def starts(self) -> dict[str, str]:
@@ -400,173 +440,15 @@ class Design:
                 made[k, place[other]] = weight
         return made
 
-    # -- edited ----------------------------------------------------------------------------------
+    # -- looked at, each in a module of its own --------------------------------------------------
 
-    def drop(self, unit: object) -> Design:
-        """Return the design without one unit, all the other units as they are.
+    balance = balance
+    treated = treated
 
-        A dropped pilot is not a comparator either. In matched sets the weights of a dropped
-        comparator go to the others of its set.
+    # -- edited, each in a module of its own ------------------------------------------------------
 
-        Raises
-        ------
-        DesignError
-            If the unit is not in the design, or nothing is left to compare.
-        """
-        code = self.panel.canonical(unit)
-        comparison = self._comparison
-        if code not in self._starts and code not in comparison.comparators:
-            raise DesignError(
-                needed="a unit of the design",
-                found=repr(unit),
-                where="Design.drop",
-                todo="see design.who()",
-            )
-        if code in self._starts and len(self._starts) == 1:
-            raise DesignError(
-                needed="at least one pilot",
-                found=f"{code!r} is the only one",
-                where="Design.drop",
-                todo="nothing can be estimated without it",
-            )
-        sets = comparison.sets
-        if sets is not None:
-            rebuilt: dict[str, dict[str, float]] = {}
-            for pilot, members in sets.items():
-                if pilot == code:
-                    continue
-                kept = {other: w for other, w in members.items() if other != code}
-                if not kept:
-                    raise DesignError(
-                        needed="at least one comparator for every pilot",
-                        found=f"{code!r} is the only comparator of {pilot!r}",
-                        where="Design.drop",
-                        todo="drop that pilot first",
-                    )
-                total = sum(kept.values())
-                rebuilt[pilot] = {other: w / total for other, w in kept.items()}
-            comparators = tuple(sorted({o for members in rebuilt.values() for o in members}))
-            fixed = replace(comparison, comparators=comparators, sets=rebuilt)
-        else:
-            fixed = replace(
-                comparison, comparators=tuple(c for c in comparison.comparators if c != code)
-            )
-        rollout = self.rollout.without(code) if code in self._starts else self.rollout
-        return Design._from(
-            replace(
-                self._spec,
-                rollout=rollout,
-                fixed=fixed,
-                barred=self._spec.barred | {code},
-                dropped=(*self._spec.dropped, code),
-            )
-        )
-
-    def without_pilot(self, unit: object) -> Design:
-        """Return the design of the other pilots, comparators rebuilt for them.
-
-        The pilot left out is never a comparator.
-
-        Raises
-        ------
-        DesignError
-            If the unit is not a pilot, or is the only one.
-        """
-        code = self.panel.canonical(unit)
-        if code not in self._starts or len(self._starts) == 1:
-            raise DesignError(
-                needed="one of several pilots",
-                found=repr(unit),
-                where="Design.without_pilot",
-                todo="choose from: " + ", ".join(self.pilots),
-            )
-        if isinstance(self.against, MatchedSets):  # the sets are given: nothing to rebuild
-            return self.drop(code)
-        return Design._from(
-            replace(
-                self._spec,
-                rollout=self.rollout.without(code),
-                barred=self._spec.barred | {code},
-                dropped=(*self._spec.dropped, code),
-                fixed=None,
-            )
-        )
-
-    def reassign(self, rollout: Rollout) -> Design:
-        """Return the same units with other pilots: a placebo or a permutation.
-
-        With one pool, every unit of the design that is not a pilot now is a comparator, former
-        pilots among them. With sets, these are rebuilt for the new pilots.
-
-        Raises
-        ------
-        DesignError
-            If a new pilot is not in the panel or no comparator is left.
-        """
-        if not isinstance(rollout, Rollout):
-            raise DesignError(
-                needed=_NEEDED["rollout"],
-                found=f"a {type(rollout).__name__}",
-                where="Design.reassign",
-                todo="write design.reassign(Rollout({…}))",
-            )
-        rollout, named = rollout_by_unit(self.panel, rollout)
-        warn_of_halves(self.panel, named, "Design.reassign")
-        spec = replace(self._spec, rollout=rollout, named=named)
-        out = [u for u in rollout.pilots if u in spec.exclude or u in spec.barred]
-        if out:
-            raise DesignError(
-                needed="pilots that were not left out of the design",
-                found=f"{first_few(out)} excluded or dropped",
-                where="Design.reassign",
-                todo="choose other units",
-            )
-        if self._comparison.sets is not None:
-            return Design._from(replace(spec, fixed=None))
-        everyone = set(self.pilots) | set(self.comparators)
-        comparators = tuple(sorted(everyone - set(rollout.pilots)))
-        return Design._from(replace(spec, fixed=replace(self._comparison, comparators=comparators)))
-
-    def shift(self, periods: int) -> Design:
-        """Return the design with one earlier start for all pilots, on untreated periods only.
-
-        Parameters
-        ----------
-        periods : int
-            Negative: so many periods before the first real start, for every pilot, also those
-            that started later. The periods from the first real start on are left out, so that
-            nothing treated remains.
-
-        Raises
-        ------
-        DesignError
-            If `periods` is not negative, or a start would leave no period before it.
-        """
-        if not is_whole(periods) or periods >= 0:
-            raise DesignError(
-                needed="a negative whole number of periods: starts can be moved to untreated "
-                "periods only",
-                found=repr(periods),
-                where="Design.shift",
-                todo="use −1, −2, …",
-            )
-        first = min(self._starts.values())
-        moved: dict[object, Period] = {}
-        for unit, start in self._starts.items():
-            position = min(start, first) + periods
-            if position < 1:
-                raise DesignError(
-                    needed="at least one period before the moved start",
-                    found=f"{unit!r} starts in {self.periods[start]}, moved by {periods}",
-                    where="Design.shift",
-                    todo=f"at most {first - 1} periods are possible here",
-                )
-            moved[unit] = self.periods[position]
-        return Design._from(
-            replace(
-                self._spec,
-                rollout=Rollout(moved),
-                periods=self.periods[:first],
-                fixed=self._comparison,
-            )
-        )
+    drop = drop
+    without_pilot = without_pilot
+    reassign = reassign
+    shift = shift
+    compared_with = compared_with

@@ -30,6 +30,8 @@ def cell_log(spec: Spec, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd
             why = f"excluded by name: {spec.exclude[unit] or 'no reason given'}"
         elif unit in spec.dropped:
             why = "dropped"
+        elif unit in spec.left_out:
+            why = spec.left_out[unit]
         entries.append(("design", unit, why, n))
     outside = (there & ~inwindow).sum(axis=1)
     for i, n in zip(*_counted(outside, in_design), strict=True):

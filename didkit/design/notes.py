@@ -38,6 +38,11 @@ def notes_of(spec: Spec, comparison: Comparison, starts: Mapping[str, int]) -> t
     if spec.exclude:
         why = [f"{unit}: {reason}" if reason else unit for unit, reason in spec.exclude.items()]
         notes.append(f"left out by name: {first_few(why, 8)}")
+    unmatched = [u for u in spec.left_out if u in spec.barred and u not in spec.dropped]
+    if unmatched:
+        why = [f"{unit}: {spec.left_out[unit]}" for unit in unmatched]
+        notes.append(f"pilots left out: {first_few(why, 8)}")
+    notes += comparison.notes
     if spec.dropped:
         notes.append(f"dropped: {first_few(spec.dropped, 8)}")
     if spec.rollout.stops:

@@ -36,6 +36,7 @@ class Spec:
     dropped: tuple[str, ...] = ()
     fixed: Comparison | None = None
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:

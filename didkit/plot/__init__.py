@@ -6,6 +6,8 @@ made. In a notebook, end a cell with ``axes.figure`` to see it.
 """
 
 from didkit.plot.bands import detectable_effect
+from didkit.plot.choices import other_comparators
+from didkit.plot.contaminations import contamination
 from didkit.plot.dispatch import draw
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
@@ -14,13 +16,20 @@ from didkit.plot.forests import forest
 from didkit.plot.histogram import placebo_pilots
 from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
+from didkit.plot.loves import love
+from didkit.plot.matched_paths import matched
+from didkit.plot.networks import neighbour_graph
 from didkit.plot.overviews import overview
 from didkit.plot.permutations import permutation
+from didkit.plot.powers import power
+from didkit.plot.regressions import regression_to_the_mean
 from didkit.plot.reuses import reuse
+from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 
 __all__ = [
+    "contamination",
     "detectable_effect",
     "draw",
     "event_study",
@@ -29,12 +38,19 @@ __all__ = [
     "leave_one_out",
     "leverage",
     "long_differences",
+    "love",
+    "matched",
     "missing",
+    "neighbour_graph",
+    "other_comparators",
     "overview",
     "permutation",
     "placebo_pilots",
     "placebo_start",
+    "power",
     "pre_trends",
+    "regression_to_the_mean",
     "reuse",
+    "rollout",
     "trends",
 ]

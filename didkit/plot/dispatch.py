@@ -8,10 +8,22 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
-from didkit.design import Design
+from didkit.check import (
+    Contamination,
+    DetectableEffect,
+    LeaveOneOut,
+    OtherComparators,
+    PlaceboPilots,
+    PlaceboStart,
+    Power,
+    PreTrends,
+    RegressionToTheMean,
+)
+from didkit.design import Balance, Design
 from didkit.errors import DidkitError
 from didkit.plot.bands import detectable_effect
+from didkit.plot.choices import other_comparators
+from didkit.plot.contaminations import contamination
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
 from didkit.plot.events import event_study, pre_trends
@@ -19,9 +31,15 @@ from didkit.plot.forests import forest
 from didkit.plot.histogram import placebo_pilots
 from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
+from didkit.plot.loves import love
+from didkit.plot.matched_paths import matched
+from didkit.plot.networks import neighbour_graph
 from didkit.plot.overviews import Overview, overview
 from didkit.plot.permutations import permutation
+from didkit.plot.powers import power
+from didkit.plot.regressions import regression_to_the_mean
 from didkit.plot.reuses import reuse
+from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.results import Estimate, Finding
@@ -29,11 +47,14 @@ from didkit.results import Estimate, Finding
 __all__ = ["draw"]
 
 _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
+    Contamination: contamination,
     DetectableEffect: detectable_effect,
     LeaveOneOut: leave_one_out,
+    OtherComparators: other_comparators,
     PlaceboPilots: placebo_pilots,
     PlaceboStart: placebo_start,
     PreTrends: pre_trends,
+    RegressionToTheMean: regression_to_the_mean,
 }
 _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
     "event_study": event_study,
@@ -44,7 +65,16 @@ _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
     "permutation": permutation,
     "trends": trends,
 }
-_OF_METRIC: dict[str, Callable[..., Axes]] = {"missing": missing, "trends": trends}
+_OF_DESIGN: dict[str, Callable[..., Axes]] = {
+    "neighbour_graph": neighbour_graph,
+    "reuse": reuse,
+    "rollout": rollout,
+}
+_OF_METRIC: dict[str, Callable[..., Axes]] = {
+    "matched": matched,
+    "missing": missing,
+    "trends": trends,
+}
 
 
 def draw(
@@ -59,7 +89,7 @@ def draw(
 
     Parameters
     ----------
-    result : Estimate, Finding, Evaluation or Design
+    result : Estimate, Finding, Evaluation, Design, Balance or Power
         Told apart by what they hold, so that a new estimator has a picture on its first day: the
         gap before and after; one term a period; one term (trends with the counterfactual). A
         design: how often its comparators serve.
@@ -67,10 +97,10 @@ def draw(
         Where to draw; by default a new figure.
     kind : str, optional
         Another picture of an estimate: "event_study", "forest", "gap", "leverage",
-        "long_differences", "permutation" or "trends". A design: "missing" or "trends", which
-        need `metric`. Findings and evaluations have one.
+        "long_differences", "permutation" or "trends". A design: "neighbour_graph" or "rollout",
+        and "matched", "missing" or "trends", which need `metric`. All others have one.
     metric : str, optional
-        For "missing" and "trends" of a design, and only there.
+        For "matched", "missing" and "trends" of a design, and only there.
     table : DataFrame, optional
         For "forest", and only there: ``estimate.inference_table(…)``, where it exists already.
 
@@ -129,7 +159,11 @@ def _pictures(result: Any) -> tuple[dict[str, Callable[..., Axes]], str]:
         picture = _OF_CHECK[check]
         return {picture.__name__: picture}, picture.__name__
     if isinstance(result, Design):
-        return {"reuse": reuse} | _OF_METRIC, "reuse"
+        return _OF_DESIGN | _OF_METRIC, "reuse"
+    if isinstance(result, Balance):
+        return {"love": love}, "love"
+    if isinstance(result, Power):
+        return {"power": power}, "power"
     if isinstance(result, Overview):
         return {"overview": overview}, "overview"
     raise _unknown(type(result).__name__)

@@ -1,0 +1,224 @@
+"""A design with one thing changed: a unit left out, other pilots, another start, others to compare.
+
+Each function is a method of `Design` and returns a new one; placebos, permutations, leave-one-out
+and the jackknife are made of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from didkit.design.against import Against, MatchedSets
+from didkit.design.parts import rollout_by_unit, warn_of_halves
+from didkit.design.rollout import Rollout
+from didkit.errors import DesignError, first_few, is_whole
+from didkit.panel import Period
+
+if TYPE_CHECKING:
+    from didkit.design.design import Design
+
+__all__ = ["compared_with", "drop", "reassign", "shift", "without_pilot"]
+
+
+def drop(design: Design, unit: object) -> Design:
+    """Return the design without one unit, all the other units as they are.
+
+    A dropped pilot is not a comparator either. In matched sets the weights of a dropped
+    comparator go to the others of its set.
+
+    Raises
+    ------
+    DesignError
+        If the unit is not in the design, or nothing is left to compare.
+    """
+    code = design.panel.canonical(unit)
+    comparison = design._comparison
+    if code not in design._starts and code not in comparison.comparators:
+        raise DesignError(
+            needed="a unit of the design",
+            found=repr(unit),
+            where="Design.drop",
+            todo="see design.who()",
+        )
+    if code in design._starts and len(design._starts) == 1:
+        raise DesignError(
+            needed="at least one pilot",
+            found=f"{code!r} is the only one",
+            where="Design.drop",
+            todo="nothing can be estimated without it",
+        )
+    sets = comparison.sets
+    if sets is not None:
+        rebuilt: dict[str, dict[str, float]] = {}
+        for pilot, members in sets.items():
+            if pilot == code:
+                continue
+            kept = {other: w for other, w in members.items() if other != code}
+            if not kept:
+                raise DesignError(
+                    needed="at least one comparator for every pilot",
+                    found=f"{code!r} is the only comparator of {pilot!r}",
+                    where="Design.drop",
+                    todo="drop that pilot first",
+                )
+            total = sum(kept.values())
+            rebuilt[pilot] = {other: w / total for other, w in kept.items()}
+        comparators = tuple(sorted({o for members in rebuilt.values() for o in members}))
+        fixed = replace(comparison, comparators=comparators, sets=rebuilt)
+    else:
+        fixed = replace(
+            comparison, comparators=tuple(c for c in comparison.comparators if c != code)
+        )
+    rollout = design.rollout.without(code) if code in design._starts else design.rollout
+    return type(design)._from(
+        replace(
+            design._spec,
+            rollout=rollout,
+            fixed=fixed,
+            barred=design._spec.barred | {code},
+            dropped=(*design._spec.dropped, code),
+        )
+    )
+
+
+def without_pilot(design: Design, unit: object) -> Design:
+    """Return the design of the other pilots, comparators rebuilt for them.
+
+    The pilot left out is never a comparator.
+
+    Raises
+    ------
+    DesignError
+        If the unit is not a pilot, or is the only one.
+    """
+    code = design.panel.canonical(unit)
+    if code not in design._starts or len(design._starts) == 1:
+        raise DesignError(
+            needed="one of several pilots",
+            found=repr(unit),
+            where="Design.without_pilot",
+            todo="choose from: " + ", ".join(design.pilots),
+        )
+    if isinstance(design.against, MatchedSets):  # the sets are given: nothing to rebuild
+        return design.drop(code)
+    return type(design)._from(
+        replace(
+            design._spec,
+            rollout=design.rollout.without(code),
+            barred=design._spec.barred | {code},
+            dropped=(*design._spec.dropped, code),
+            fixed=None,
+        )
+    )
+
+
+def reassign(design: Design, rollout: Rollout) -> Design:
+    """Return the same units with other pilots: a placebo or a permutation.
+
+    With one pool, every unit of the design that is not a pilot now is a comparator, former
+    pilots among them. With sets, these are rebuilt for the new pilots.
+
+    Raises
+    ------
+    DesignError
+        If a new pilot is not in the panel or no comparator is left.
+    """
+    if not isinstance(rollout, Rollout):
+        raise DesignError(
+            needed="a Rollout, such as Rollout({'303': 2018})",
+            found=f"a {type(rollout).__name__}",
+            where="Design.reassign",
+            todo="write design.reassign(Rollout({…}))",
+        )
+    rollout, named = rollout_by_unit(design.panel, rollout)
+    warn_of_halves(design.panel, named, "Design.reassign")
+    spec = replace(design._spec, rollout=rollout, named=named)
+    out = [u for u in rollout.pilots if u in spec.exclude or u in spec.barred]
+    if out:
+        raise DesignError(
+            needed="pilots that were not left out of the design",
+            found=f"{first_few(out)} excluded or dropped",
+            where="Design.reassign",
+            todo="choose other units",
+        )
+    if design._comparison.sets is not None:
+        return type(design)._from(replace(spec, fixed=None))
+    everyone = set(design.pilots) | set(design.comparators)
+    comparators = tuple(sorted(everyone - set(rollout.pilots)))
+    return type(design)._from(
+        replace(spec, fixed=replace(design._comparison, comparators=comparators))
+    )
+
+
+def shift(design: Design, periods: int) -> Design:
+    """Return the design with one earlier start for all pilots, on untreated periods only.
+
+    Parameters
+    ----------
+    periods : int
+        Negative: so many periods before the first real start, for every pilot, also those
+        that started later. The periods from the first real start on are left out, so that
+        nothing treated remains.
+
+    Raises
+    ------
+    DesignError
+        If `periods` is not negative, or a start would leave no period before it.
+    """
+    if not is_whole(periods) or periods >= 0:
+        raise DesignError(
+            needed="a negative whole number of periods: starts can be moved to untreated "
+            "periods only",
+            found=repr(periods),
+            where="Design.shift",
+            todo="use −1, −2, …",
+        )
+    first = min(design._starts.values())
+    moved: dict[object, Period] = {}
+    for unit, start in design._starts.items():
+        position = min(start, first) + periods
+        if position < 1:
+            raise DesignError(
+                needed="at least one period before the moved start",
+                found=f"{unit!r} starts in {design.periods[start]}, moved by {periods}",
+                where="Design.shift",
+                todo=f"at most {first - 1} periods are possible here",
+            )
+        moved[unit] = design.periods[position]
+    return type(design)._from(
+        replace(
+            design._spec,
+            rollout=Rollout(moved),
+            periods=design.periods[:first],
+            fixed=design._comparison,
+        )
+    )
+
+
+def compared_with(design: Design, against: Against) -> Design:
+    """Return the same pilots, window and exclusions, compared with others.
+
+    Units left out by name or dropped stay out.
+
+    Parameters
+    ----------
+    against : Against
+        As for `Design`.
+
+    Raises
+    ------
+    DesignError
+        If no comparator is left, or `against` is none of the kinds that `Design` takes.
+    """
+    if not isinstance(against, Against):
+        raise DesignError(
+            needed="who the pilots are compared with, such as Pool() or neighbours.union()",
+            found=f"the class {against.__name__}"
+            if isinstance(against, type)
+            else f"a {type(against).__name__}",
+            where="Design.compared_with",
+            todo="see help(didkit.Design)",
+        )
+    spec = replace(design._spec, against=against.among(design.panel), fixed=None)
+    return type(design)._from(spec)
