@@ -43,6 +43,7 @@ from didkit.design import (
     Covariates,
     Design,
     EntropyBalancing,
+    LearntWeights,
     MatchedSets,
     Matching,
     Neighbours,
@@ -50,6 +51,7 @@ from didkit.design import (
     Rollout,
     SyntheticWeights,
     compute_neighbours,
+    learn_weights,
 )
 from didkit.errors import (
     DesignError,
@@ -95,6 +97,7 @@ __all__ = [
     "Gap",
     "InferenceError",
     "Jackknife",
+    "LearntWeights",
     "LeaveOneOut",
     "MatchedSets",
     "Matching",
@@ -121,6 +124,7 @@ __all__ = [
     "compute_neighbours",
     "datasets",
     "evaluate",
+    "learn_weights",
     "read_dfe",
     "read_ees_csv",
     "read_neighbours",

@@ -8,7 +8,7 @@ from didkit.check.placebo_pilots import PlaceboPilots
 from didkit.check.placebo_start import PlaceboStart
 from didkit.check.power import Power
 from didkit.check.pre_trends import PreTrends
-from didkit.check.regression_to_the_mean import RegressionToTheMean
+from didkit.check.regression_to_the_mean import RegressionToTheMean, matching_reduces_bias
 from didkit.check.variation import Variation
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "PreTrends",
     "RegressionToTheMean",
     "Variation",
+    "matching_reduces_bias",
 ]

@@ -1,4 +1,4 @@
-"""Detectable effect: the smallest that this design could have found."""
+"""Detectable effect: the smallest that this design could have found, or can be expected to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from didkit.check.expected import before, expected
+from didkit.check.resampled import resampled
+from didkit.check.simulated import simulated
 from didkit.errors import DidkitError, InferenceError, is_number
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
@@ -123,6 +126,13 @@ class DetectableEffect:
             },
             notes=(f"noise measured by {how}",),
         )
+
+    # -- before the data, each in a module of its own --------------------------------------------
+
+    expected = expected
+    before = before
+    simulated = simulated
+    resampled = resampled
 
     def _headline(self, estimate: Estimate, size: float, percent: float) -> str:
         metric = estimate.metric

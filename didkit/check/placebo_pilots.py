@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from didkit.design import Rollout
 from didkit.errors import DesignError, InferenceError, is_whole
 from didkit.inference.assignments import assignments
-from didkit.panel import Period
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["PlaceboPilots"]
@@ -128,9 +126,10 @@ class PlaceboPilots:
         design, sample = estimate.design, estimate.sample
         stratum = dict(zip(sample.units, sample.strata, strict=True))
         free = [unit for unit in sample.units if unit not in design.starts]
-        stand_in: dict[object, Period] = {}
+        stand_in: dict[str, str] = {}
+        taken: set[str] = set()
         for pilot in (unit for unit in sample.units if unit in design.starts):
-            mine = [u for u in free if stratum[u] == stratum[pilot] and u not in stand_in]
+            mine = [u for u in free if stratum[u] == stratum[pilot] and u not in taken]
             if not mine:
                 raise InferenceError(
                     needed="as many comparators as pilots in every stratum",
@@ -138,8 +137,9 @@ class PlaceboPilots:
                     where="PlaceboPilots",
                     todo="use coarser strata, PlaceboStart() or LeaveOneOut()",
                 )
-            stand_in[mine[0]] = design.starts[pilot]
-        edited = design.reassign(Rollout(stand_in))
+            stand_in[pilot] = mine[0]
+            taken.add(mine[0])
+        edited = design.reassign(design.rollout.moved(stand_in))
         for pilot in design.starts:
             edited = edited.drop(pilot)
         try:

@@ -7,6 +7,7 @@ from didkit.design.computed import compute_neighbours
 from didkit.design.covariates import Covariates
 from didkit.design.design import Design, Selection
 from didkit.design.entropy import EntropyBalancing
+from didkit.design.learnt import LearntWeights, learn_weights
 from didkit.design.matched import Matched
 from didkit.design.matching import Matching
 from didkit.design.neighbours import Neighbours
@@ -22,6 +23,7 @@ __all__ = [
     "Covariates",
     "Design",
     "EntropyBalancing",
+    "LearntWeights",
     "Matched",
     "MatchedSets",
     "Matching",
@@ -34,4 +36,5 @@ __all__ = [
     "SyntheticWeights",
     "Union",
     "compute_neighbours",
+    "learn_weights",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from didkit.design.ids import by_unit
-from didkit.errors import DesignError, first_few
+from didkit.errors import DesignError, first_few, is_whole
 from didkit.panel import unit_id
 
 if TYPE_CHECKING:
@@ -104,72 +104,143 @@ class Pool(Against):
 
 @dataclass(frozen=True, eq=False)
 class Union(Against):
-    """Every unit that is a published neighbour of at least one pilot."""
+    """Every unit that is a neighbour of at least one pilot.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        A list for every pilot.
+    include_pilots : bool, default False
+        Whether a pilot may serve as comparator of the other pilots.
+    most : int, optional
+        Of each list, only so many of the closest that may serve: a pilot, an excluded unit or one
+        without a row in the panel gives its place to the next on the list.
+    """
 
     neighbours: Neighbours
     include_pilots: bool = False
+    most: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_most(self.most)
 
     def resolve(
         self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
     ) -> Comparison:
         """Name the union of the pilots' neighbours."""
         _refuse_without_list(self.neighbours, pilots)
-        wanted = sorted({other for pilot in pilots for other in self.neighbours.of(pilot)})
-        return _one_pool(wanted, pilots, units, barred, self.include_pilots)
+        keep_out = barred if self.include_pilots else barred | set(pilots)
+        wanted: set[str] = set()
+        for pilot in pilots:
+            listed = self.neighbours.of(pilot)
+            wanted.update(_first(listed, self.most, frozenset(units), keep_out))
+        made = _one_pool(sorted(wanted), pilots, units, barred, self.include_pilots)
+        return replace(made, notes=self.neighbours.notes)
 
     def among(self, panel: Panel) -> Union:
         """Return the same comparison, the lists by the panel's units."""
         lists = self.neighbours.among(panel)
         return self if lists is self.neighbours else replace(self, neighbours=lists)
 
+    def check_before(self, panel: Panel, start: str) -> None:
+        """Refuse computed neighbours that have seen the periods from the first start on."""
+        self.neighbours.check_before(panel, start)
+
     def describe(self) -> str:
         """Say in words who is compared with whom."""
         return (
-            "the statistical neighbours of any pilot"
+            f"the {_closest(self.most)}statistical neighbours of any pilot"
             + (", other pilots among them" if self.include_pilots else ", without the pilots")
+            + _next_on_list(self.most)
             + _from(self.neighbours)
         )
 
 
 @dataclass(frozen=True, eq=False)
 class PerPilot(Against):
-    """Each pilot's own published neighbours."""
+    """Each pilot's own neighbours.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        A list for every pilot.
+    aggregate : {"mean", "median", "weighted"}
+        How a pilot's neighbours become one comparison; ``"weighted"`` is a weighted mean.
+    include_pilots : bool, default False
+        Whether other pilots among a pilot's neighbours stay in its set.
+    most : int, optional
+        As in `Union`.
+    weights : mapping of closeness to number, "rank" or "distance", optional
+        With ``aggregate="weighted"``, and only there; see `Neighbours.per_pilot`.
+    """
 
     neighbours: Neighbours
-    aggregate: Aggregate
+    aggregate: Aggregate | Literal["weighted"]
     include_pilots: bool = False
+    most: int | None = field(default=None, kw_only=True)
+    weights: Mapping[str, float] | Literal["rank", "distance"] | None = field(
+        default=None, kw_only=True
+    )
 
     def __post_init__(self) -> None:
-        _check_aggregate(self.aggregate)
+        if self.aggregate != "weighted":
+            _check_aggregate(self.aggregate)
+        _check_most(self.most)
+        if (self.aggregate == "weighted") != (self.weights is not None):
+            raise DesignError(
+                needed="weights= with aggregate='weighted', and nowhere else",
+                found=f"aggregate={self.aggregate!r}, weights={self.weights!r}",
+                where="per_pilot",
+                todo="write weights='rank', weights='distance' or weights={'Very close': 3, …}",
+            )
+        if self.weights is not None:
+            self.neighbours.check_weights(self.weights)
 
     def resolve(
         self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
     ) -> Comparison:
-        """Name each pilot's neighbours, equally weighted."""
+        """Name each pilot's neighbours, with their weights."""
         _refuse_without_list(self.neighbours, pilots)
-        there, keep_out = set(units), set(barred)
+        there, keep_out = frozenset(units), barred
         if not self.include_pilots:
             keep_out |= set(pilots)
         sets: dict[str, dict[str, float]] = {}
+        distances: dict[str, dict[str, float]] = {}
         absent: set[str] = set()
         for pilot in pilots:
             listed = self.neighbours.of(pilot)
-            absent |= {other for other in listed if other not in there and other not in keep_out}
-            kept = [other for other in listed if other in there and other not in keep_out]
+            examined = _first(listed, self.most, there, keep_out)
+            absent |= {other for other in examined if other not in there and other not in keep_out}
+            kept = [other for other in examined if other in there and other not in keep_out]
             _refuse_empty(pilot, kept, len(listed))
-            sets[pilot] = {other: 1 / len(kept) for other in kept}
-        return _from_sets(sets, self.aggregate, absent)
+            sets[pilot] = (
+                {other: 1 / len(kept) for other in kept}
+                if self.weights is None
+                else self.neighbours.weights_of(pilot, kept, self.weights)
+            )
+            distances[pilot] = self.neighbours.distances_of(pilot, list(sets[pilot]))
+        aggregate: Aggregate = "median" if self.aggregate == "median" else "mean"
+        made = _from_sets(sets, aggregate, absent)
+        known = all(distances.values())
+        return replace(made, distances=distances if known else None, notes=self.neighbours.notes)
 
     def among(self, panel: Panel) -> PerPilot:
         """Return the same comparison, the lists by the panel's units."""
         lists = self.neighbours.among(panel)
         return self if lists is self.neighbours else replace(self, neighbours=lists)
 
+    def check_before(self, panel: Panel, start: str) -> None:
+        """Refuse computed neighbours that have seen the periods from the first start on."""
+        self.neighbours.check_before(panel, start)
+
     def describe(self) -> str:
         """Say in words who is compared with whom."""
+        how = {"mean": "mean", "median": "median", "weighted": "weighted mean"}[self.aggregate]
         return (
-            f"for each pilot the {self.aggregate} of its own statistical neighbours"
+            f"for each pilot the {how} of its own {_closest(self.most)}statistical neighbours"
             + (", other pilots among them" if self.include_pilots else ", without the pilots")
+            + _next_on_list(self.most)
+            + _weighted_by(self.weights)
             + _from(self.neighbours)
         )
 
@@ -359,15 +430,65 @@ def _from(neighbours: Neighbours) -> str:
     return f"; list: {neighbours.release}" if neighbours.release else ""
 
 
+def _closest(most: int | None) -> str:
+    return "" if most is None else f"{most} closest "
+
+
+def _next_on_list(most: int | None) -> str:
+    """Say by what rule a neighbour that may not serve is replaced."""
+    return (
+        "" if most is None else " (one that may not serve gives its place to the next on the list)"
+    )
+
+
+def _weighted_by(weights: Mapping[str, float] | str | None) -> str:
+    if weights is None:
+        return ""
+    if isinstance(weights, str):
+        return f", weights 1/{weights}"
+    return ", weights " + ", ".join(f"{band} {number:g}" for band, number in weights.items())
+
+
+def _check_most(most: Any) -> None:
+    if most is not None and (not is_whole(most) or most < 1):
+        raise DesignError(
+            needed="most= as a whole number of at least 1, or nothing for the whole list",
+            found=repr(most),
+            where="the comparators",
+            todo="write most=5",
+        )
+
+
+def _first(
+    listed: Sequence[str], most: int | None, there: frozenset[str], keep_out: frozenset[str]
+) -> list[str]:
+    """Return the list up to the place where `most` that may serve are found; all without one."""
+    if most is None:
+        return list(listed)
+    found = 0
+    for place, other in enumerate(listed):
+        found += other in there and other not in keep_out
+        if found == most:
+            return list(listed[: place + 1])
+    return list(listed)
+
+
 def _refuse_without_list(neighbours: Neighbours, pilots: Sequence[str]) -> None:
     known = set(neighbours.table["unit"])
     without = [pilot for pilot in pilots if pilot not in known]
     if without:
+        why = [
+            f"{unit} ({neighbours.unlisted[unit]})"
+            for unit in without
+            if unit in neighbours.unlisted
+        ]
         raise DesignError(
             needed="a list of neighbours for every pilot",
-            found=f"none for {first_few(without)}",
+            found=f"none for {first_few(why or without)}",
             where=f"the neighbours {neighbours.file or neighbours.release}".strip(),
-            todo="use the list of a year in which these authorities existed",
+            todo="allow more neighbours, or leave these pilots out by name"
+            if why
+            else "use the list of a year in which these authorities existed",
         )
 
 

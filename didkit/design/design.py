@@ -11,8 +11,21 @@ import pandas as pd
 
 from didkit.design.against import Against, MatchedSets
 from didkit.design.balance import balance
-from didkit.design.edits import compared_with, drop, reassign, shift, without_pilot
-from didkit.design.log import cell_log, gaps_in_words, missing_by_arm
+from didkit.design.edits import (
+    compared_with,
+    drop,
+    reassign,
+    shift,
+    with_treatment,
+    without_pilot,
+)
+from didkit.design.log import (
+    cell_log,
+    gaps_in_words,
+    hidden_in_words,
+    missing_by_arm,
+    one_sided,
+)
 from didkit.design.notes import notes_of, served
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
@@ -21,12 +34,12 @@ from didkit.design.shown import to_html
 from didkit.design.spec import (
     Selection,
     Spec,
-    check_stops,
     excluded,
     labels_of,
     start_of,
     window,
 )
+from didkit.design.timing import Treatment, check_prior, check_treatment, when_of
 from didkit.design.treated import treated
 from didkit.errors import DesignError
 from didkit.panel import Metric, Panel, Period, nearest
@@ -58,6 +71,12 @@ class Design:
     selection : {"random", "latest_value", "average", "bid", "unknown"}
         How the pilots were chosen: at random, for their latest value, for their level over
         several years, by their own bid, or not known. Required: it decides what to distrust.
+    treatment : {"intention_to_treat", "as_treated"}
+        What a pilot that left counts as. By intention to treat: as treated from its start on,
+        whether it stayed or not, which answers what offering the programme does. As treated: as
+        treated from its start until it left; its cells from then on are left out, neither treated
+        nor untreated, since effects may last. Who stays is not chosen at random, so that as
+        treated may compare the successful with the rest.
     periods : (first, last) or sequence of periods, optional
         The window; by default every period of the panel.
     exclude : iterable of unit, or mapping of unit to reason
@@ -69,8 +88,9 @@ class Design:
     Raises
     ------
     DesignError
-        A pilot that is not in the panel or has no period before and from its start; an unknown
-        option; no comparator left; a unit to exclude that does not exist or is a pilot.
+        A pilot that is not in the panel or has no period before and from its start; a stop, dose,
+        first exposure or contamination that does not go with the start; an unknown option; no
+        comparator left; a unit to exclude that does not exist or is a pilot.
 
     Warns
     -----
@@ -97,6 +117,7 @@ class Design:
         *,
         against: Against,
         selection: Selection,
+        treatment: Treatment = "intention_to_treat",
         periods: Sequence[Period] | None = None,
         exclude: Iterable[object] | Mapping[Any, str] = (),
         strata: str | Mapping[Any, str] | None = None,
@@ -123,6 +144,7 @@ class Design:
                 where="Design(selection=)",
                 todo="choose one; 'unknown' if nobody can say",
             )
+        check_treatment(treatment, "Design(treatment=)")
         rollout, named = rollout_by_unit(panel, rollout)
         warn_of_halves(panel, named, "Design")
         spec = Spec(
@@ -135,8 +157,10 @@ class Design:
             strata=labels_of(panel, strata, "strata"),
             clusters=labels_of(panel, clusters, "clusters"),
             named=named,
+            treatment=treatment,
         )
         self._make(spec)
+        check_prior(spec, self._when)
 
     def _make(self, spec: Spec) -> None:
         """Resolve pilots, starts and comparators; after this the design is usable."""
@@ -153,7 +177,7 @@ class Design:
         self._starts = {
             unit: start_of(spec, unit, period) for unit, period in spec.rollout.starts.items()
         }
-        check_stops(spec, self._starts)
+        when_of(spec, self._starts)  # refused before comparators are looked for
         self._comparison = spec.fixed or spec.against.resolve(
             spec.rollout.pilots, spec.panel.unit_ids, frozenset(spec.exclude) | spec.barred
         )
@@ -161,6 +185,7 @@ class Design:
             first = self.periods[min(self._starts.values())]
             spec.against.check_before(spec.panel, first)
         self._leave_out()
+        self._when = when_of(self._spec, self._starts)
         if not self._comparison.comparators:
             raise DesignError(
                 needed="at least one comparator",
@@ -212,6 +237,11 @@ class Design:
         return self._spec.selection
 
     @property
+    def treatment(self) -> Treatment:
+        """Which definition of treatment is used."""
+        return self._spec.treatment
+
+    @property
     def periods(self) -> tuple[str, ...]:
         """Labels of the window's periods."""
         return self._spec.periods
@@ -255,6 +285,14 @@ class Design:
         """First treated period of each pilot, as a label."""
         return {unit: self.periods[i] for unit, i in sorted(self._starts.items())}
 
+    def starts_of(self, metric: str | Metric) -> dict[str, str]:
+        """First period in which each pilot counts as treated in one metric, as a label.
+
+        It is later than the start where the rollout says so of stocks or flows (first_exposed).
+        """
+        starts = self._when.starts_of(self.panel.metric(metric).timing)
+        return {unit: self.periods[i] for unit, i in sorted(starts.items())}
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of any estimate from this design must know."""
@@ -266,7 +304,9 @@ class Design:
         Returns
         -------
         DataFrame
-            ``unit, name, arm`` (pilot, comparator, or both), ``start, stop, pilots_served``.
+            ``unit, name, arm`` (pilot, comparator, or both), ``start, stop, pilots_served``, and
+            ``contaminated``: since when it used the practice outside the programme
+            ("throughout", a period, or empty).
         """
         units = sorted(set(self.pilots) | set(self.comparators))
         serves = self.reuse().set_index("unit")["pilots_served"]
@@ -282,6 +322,11 @@ class Design:
                 "start": [self.starts.get(u, "") for u in units],
                 "stop": [str(self.rollout.stops.get(u, "")) for u in units],
                 "pilots_served": [int(serves.get(u, 0)) for u in units],
+                "contaminated": [
+                    str(since or "throughout") if u in self.rollout.contaminated else ""
+                    for u in units
+                    for since in (self.rollout.contaminated.get(u),)
+                ],
             }
         )
 
@@ -337,7 +382,8 @@ class Design:
     def __repr__(self) -> str:
         return (
             f"Design({len(self.pilots)} pilots, {len(self.comparators)} comparators, "
-            f"{self.periods[0]} to {self.periods[-1]}; against {self.against.describe()})"
+            f"{self.periods[0]} to {self.periods[-1]}; against {self.against.describe()}"
+            f"{'; as treated' if self.treatment == 'as_treated' else ''})"
         )
 
     def _repr_html_(self) -> str:
@@ -356,14 +402,17 @@ class Design:
         Returns
         -------
         Sample
-            Pilots and comparators of the design × the periods of the window.
+            Pilots and comparators of the design × the periods of the window. Cells that the
+            design leaves out, partly treated ones and those of pilots that left (as treated),
+            have no value in it and stand in its log.
 
         Raises
         ------
         PanelError
             If the metric is unknown.
         DesignError
-            If no pilot or no comparator has a value both before and from its start on.
+            If no pilot has a value before its start, or none from its start on, or no comparator
+            has a value.
         """
         panel, kind = self.panel, self.panel.metric(metric)
         cells = panel.cells(kind)
@@ -373,11 +422,18 @@ class Design:
         rows = np.array([place[unit] for unit in units], dtype=np.intp)
         cols = np.array([panel.calendar.position(p) for p in self.periods], dtype=np.intp)
         taken = cells.take(rows, cols)
-        starts = sorted(set(self._starts.values()))
+        when = self._when
+        first = when.starts_of(kind.timing)
+        starts = sorted(set(first.values()))
         cohort = np.array(
-            [starts.index(self._starts[u]) if u in self._starts else -1 for u in units],
-            dtype=np.intp,
+            [starts.index(first[u]) if u in first else -1 for u in units], dtype=np.intp
         )
+        stops = np.array([min(when.stops.get(u, len(cols)), len(cols)) for u in units], np.intp)
+        partly = np.stack([when.partly(u, kind.timing) for u in units])
+        aside = {f"partly treated, first exposed later ({kind.timing})": partly}
+        if self.treatment == "as_treated":
+            aside["left the programme"] = np.stack([when.left(u) for u in units])
+        out = np.any(list(aside.values()), axis=0)
         base = kind.denominator or "population"
         base = base if base in panel.metrics else "population"
         exposure = panel.cells(base).value[np.ix_(rows, cols)] if base in panel.metrics else None
@@ -388,9 +444,9 @@ class Design:
             units=units,
             names=tuple(panel.name_of(unit) for unit in units),
             periods=self.periods,
-            y=taken.value,
-            lower=taken.lower,
-            upper=taken.upper,
+            y=np.where(out, np.nan, taken.value),
+            lower=np.where(out, np.nan, taken.lower),
+            upper=np.where(out, np.nan, taken.upper),
             exposure=exposure,
             pilot=cohort >= 0,
             starts=tuple(starts),
@@ -400,8 +456,17 @@ class Design:
             strata=strata[0],
             clusters=clusters[0],
             cluster_labels=clusters[1],
-            log=cell_log(self._spec, cells, rows, cols),
-            notes=self.notes + gaps_in_words(taken, units),
+            log=cell_log(self._spec, cells, rows, cols, aside),
+            notes=(
+                *self.notes,
+                *hidden_in_words(aside, taken, units),
+                *gaps_in_words(taken, units),
+            ),
+            treatment=self.treatment,
+            stops=stops,
+            dose=np.stack([when.dose_of(u) for u in units]) if when.dose else None,
+            contaminated=np.stack([when.contaminated(u) for u in units]),
+            partly=partly,
         )
         seen, after = made.mask, made.treated
         if not (seen & after).any() or not seen[~made.pilot if made.sets is None else ...].any():
@@ -411,6 +476,7 @@ class Design:
                 where=f"metric {kind.name!r}",
                 todo="see design.audit()",
             )
+        made = replace(made, notes=(*made.notes, *one_sided(made)))
         if made.sets is None:  # a unit without any value is no cluster, and cannot be a placebo
             kept = made.keep(np.asarray(seen.any(axis=1)), "no value in the window")
             made = replace(kept, notes=made.notes)
@@ -452,3 +518,4 @@ class Design:
     reassign = reassign
     shift = shift
     compared_with = compared_with
+    with_treatment = with_treatment

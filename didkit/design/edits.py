@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from didkit.design.against import Against, MatchedSets
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
+from didkit.design.timing import Treatment, check_treatment
 from didkit.errors import DesignError, first_few, is_whole
 from didkit.panel import Period
 
 if TYPE_CHECKING:
     from didkit.design.design import Design
 
-__all__ = ["compared_with", "drop", "reassign", "shift", "without_pilot"]
+__all__ = ["compared_with", "drop", "reassign", "shift", "with_treatment", "without_pilot"]
 
 
 def drop(design: Design, unit: object) -> Design:
@@ -159,7 +160,8 @@ def shift(design: Design, periods: int) -> Design:
     periods : int
         Negative: so many periods before the first real start, for every pilot, also those
         that started later. The periods from the first real start on are left out, so that
-        nothing treated remains.
+        nothing treated remains; stops, doses and first exposures, which come later, go with
+        them. Contamination stays.
 
     Raises
     ------
@@ -189,7 +191,7 @@ def shift(design: Design, periods: int) -> Design:
     return type(design)._from(
         replace(
             design._spec,
-            rollout=Rollout(moved),
+            rollout=Rollout(moved, contaminated=design.rollout.contaminated),
             periods=design.periods[:first],
             fixed=design._comparison,
         )
@@ -222,3 +224,20 @@ def compared_with(design: Design, against: Against) -> Design:
         )
     spec = replace(design._spec, against=against.among(design.panel), fixed=None)
     return type(design)._from(spec)
+
+
+def with_treatment(design: Design, treatment: Treatment) -> Design:
+    """Return the same design under another definition of treatment.
+
+    Parameters
+    ----------
+    treatment : {"intention_to_treat", "as_treated"}
+        As for `Design`.
+
+    Raises
+    ------
+    DesignError
+        If it is neither.
+    """
+    check_treatment(treatment, "Design.with_treatment")
+    return type(design)._from(replace(design._spec, treatment=treatment, fixed=design._comparison))

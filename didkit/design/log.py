@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from didkit.design.sample import Sample
 from didkit.design.spec import Spec
-from didkit.errors import first_few
+from didkit.errors import DesignError, first_few
 from didkit.panel import Cells, Panel, Status
 
-__all__ = ["cell_log", "gaps_in_words", "missing_by_arm"]
+__all__ = ["cell_log", "gaps_in_words", "hidden_in_words", "missing_by_arm", "one_sided"]
+
+_NOTHING: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
-def cell_log(spec: Spec, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd.DataFrame:
-    """Say what became of every cell for which the panel has a row."""
+def cell_log(
+    spec: Spec,
+    cells: Cells,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    aside: Mapping[str, np.ndarray] = _NOTHING,
+) -> pd.DataFrame:
+    """Say what became of every cell for which the panel has a row.
+
+    `aside`: reason → cells (rows × cols) with a value that the design leaves out for it.
+    """
     ids = spec.panel.unit_ids
     there = cells.status != Status.ABSENT
     inwindow = np.zeros(there.shape[1], dtype=bool)
@@ -42,6 +55,13 @@ def cell_log(spec: Spec, cells: Cells, rows: np.ndarray, cols: np.ndarray) -> pd
         missing = (inside & ~used & (cells.status == status)).sum(axis=1)
         for i, n in zip(*_counted(missing, in_design), strict=True):
             entries.append(("sample", ids[i], f"no value: {status.label}", n))
+    for reason, which in aside.items():
+        out = np.zeros_like(used)
+        out[np.ix_(rows, cols)] = which
+        out &= used
+        used &= ~out
+        for i, n in zip(*_counted(out.sum(axis=1), in_design), strict=True):
+            entries.append(("sample", ids[i], reason, n))
     for i, n in zip(*_counted(used.sum(axis=1), in_design), strict=True):
         entries.append(("sample", ids[i], "used", n))
     return pd.DataFrame(entries, columns=["stage", "unit", "reason", "cells"])
@@ -64,6 +84,55 @@ def gaps_in_words(taken: Cells, units: tuple[str, ...]) -> tuple[str, ...]:
     if some:
         notes.append(f"{first_few(some)} units miss at least one period")
     return tuple(notes)
+
+
+def hidden_in_words(
+    aside: Mapping[str, np.ndarray], taken: Cells, units: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Say whose cells with a value the design leaves out, and why."""
+    notes = []
+    for reason, which in aside.items():
+        counts = (which & np.isfinite(taken.value)).sum(axis=1)
+        if counts.any():
+            whose = [u for u, n in zip(units, counts, strict=True) if n]
+            notes.append(f"{counts.sum()} cells of {first_few(whose)} left out: {reason}")
+    return tuple(notes)
+
+
+def one_sided(sample: Sample) -> tuple[str, ...]:
+    """Say which pilots have values on one side of their start only.
+
+    Raises
+    ------
+    DesignError
+        If no pilot has a value before its start.
+    """
+    seen, after = sample.mask, sample.treated
+    own = sample.pilot & seen.any(axis=1)
+    sides = {
+        "before its start": own & ~(seen & ~after).any(axis=1),
+        "from its start on": own & ~(seen & after).any(axis=1),
+    }
+    name = sample.metric.name
+    first = sides["before its start"]
+    if own.any() and first[own].all():
+        starts = [
+            f"{unit} starts in {sample.periods[sample.starts[g]]}"
+            for unit, g in zip(sample.units, sample.cohort, strict=True)
+            if g >= 0
+        ]
+        raise DesignError(
+            needed=f"a pilot with a value of {name!r} before its start",
+            found=f"none: {first_few(starts)}",
+            where=f"metric {name!r}",
+            todo="see design.audit(); without a before there is a level to compare, not a change",
+        )
+    return tuple(
+        f"{first_few(units)} of the pilots {'has' if len(units) == 1 else 'have'} no value of "
+        f"{name} {when}: {'it' if len(units) == 1 else 'they'} can show a level, not a change"
+        for when, which in sides.items()
+        if (units := [u for u, lacks in zip(sample.units, which, strict=True) if lacks])
+    )
 
 
 def missing_by_arm(

@@ -10,12 +10,12 @@ import numpy as np
 
 from didkit.design.against import Against, Comparison, MatchedSets
 from didkit.design.covariates import Covariates
-from didkit.errors import DesignError, first_few
+from didkit.errors import DesignError, first_few, is_number
 
 if TYPE_CHECKING:
     from didkit.panel import Panel
 
-__all__ = ["Matched", "Missing", "Unmatched"]
+__all__ = ["Matched", "Missing", "Unmatched", "choice", "non_negative", "refuse_no_covariates"]
 
 Missing = Literal["refuse", "leave_out"]
 Unmatched = Literal["refuse", "leave_out"]
@@ -112,3 +112,58 @@ class Matched(Against):
     def _numbers(self, units: Sequence[str]) -> np.ndarray:
         """Return the covariates of units, (units × covariates)."""
         return self.on.numbers(units)
+
+
+def choice(given: object, allowed: Sequence[str], argument: str, where: str) -> None:
+    """Refuse an option that is none of those allowed.
+
+    Raises
+    ------
+    DesignError
+        If it is not.
+    """
+    if given not in allowed:
+        raise DesignError(
+            needed=f"{argument}= one of " + ", ".join(map(repr, allowed)),
+            found=repr(given),
+            where=where,
+            todo="choose one of them",
+        )
+
+
+def non_negative(given: object, argument: str, where: str, *, positive: bool = False) -> None:
+    """Refuse an option that is no finite number from zero on, or above zero.
+
+    Raises
+    ------
+    DesignError
+        If it is not.
+    """
+    number: Any = given
+    fine = (
+        is_number(given) and np.isfinite(number) and (number > 0 or (number == 0 and not positive))
+    )
+    if not fine:
+        raise DesignError(
+            needed=f"{argument}= a {'positive number' if positive else 'number from 0 on'}",
+            found=repr(given),
+            where=where,
+            todo="mend it",
+        )
+
+
+def refuse_no_covariates(on: object, where: str) -> None:
+    """Refuse anything but covariates as what is matched on.
+
+    Raises
+    ------
+    DesignError
+        If it is something else, a DataFrame for example.
+    """
+    if not isinstance(on, Covariates):
+        raise DesignError(
+            needed="Covariates, such as Covariates.from_panel(panel, means={'cin': (2013, 2014)})",
+            found=f"a {type(on).__name__}",
+            where=where,
+            todo="wrap a table of your own with Covariates.from_frame(table, unit='la')",
+        )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from didkit.design.ids import by_unit
 from didkit.design.rollout import Rollout
 from didkit.errors import DesignError, DidkitWarning
-from didkit.panel import Panel, Period, codes_by_era
+from didkit.panel import Panel, codes_by_era
 
 if TYPE_CHECKING:
     from didkit.design.neighbours import Neighbours
@@ -23,6 +24,8 @@ __all__ = [
     "warn_of_halves",
 ]
 
+_SILENT = object()  # nothing was said of a part
+
 
 def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, dict[str, tuple[str, ...]]]:
     """Return the rollout of the panel's units, and for merged ones the codes they were named by.
@@ -30,37 +33,58 @@ def rollout_by_unit(panel: Panel, rollout: Rollout) -> tuple[Rollout, dict[str, 
     Raises
     ------
     DesignError
-        If two pilots are parts of one merged unit and started, or stopped, at different times.
+        If parts of one merged unit disagree: pilots on start, stop, dose or first exposure, any
+        units on contamination.
     """
     renamed = {unit: panel.canonical(unit) for unit in rollout.pilots}
     renamed = {unit: whole for unit, whole in renamed.items() if unit != whole}
-    if not renamed:
+    if not renamed and all(panel.canonical(unit) == unit for unit in rollout.contaminated):
         return rollout, {}
-    starts: dict[str, Period] = {}
-    stops: dict[str, Period | None] = {}
-    first: dict[str, str] = {}
-    for unit in rollout.pilots:
-        whole = renamed.get(unit, unit)
-        start, stop = rollout.starts[unit], rollout.stops.get(unit)
-        if whole not in starts:
-            starts[whole], stops[whole], first[whole] = start, stop, unit
-            continue
-        for word, one, other in (("start", starts[whole], start), ("stop", stops[whole], stop)):
-            if not _same_period(panel, one, other):
-                raise DesignError(
-                    needed=f"one {word} for each unit of the panel",
-                    found=f"{first[whole]!r} with {word} {one}, {unit!r} with {word} {other}, both "
-                    f"parts of {whole!r}",
-                    where="Design, rollout",
-                    todo="give both the same, leave both out, or use a panel in which they are "
-                    "units of their own",
-                )
-    made = Rollout(starts, stops={unit: stop for unit, stop in stops.items() if stop is not None})
+    exposed = {
+        kind: _joined(panel, rollout.pilots, f"first_exposed ({kind})", given)
+        for kind, given in rollout.first_exposed.items()
+    }
+    made = Rollout(
+        _joined(panel, rollout.pilots, "start", rollout.starts),
+        stops=_joined(panel, rollout.pilots, "stop", rollout.stops),
+        dose=_joined(panel, rollout.pilots, "dose", rollout.dose),
+        first_exposed=exposed,
+        contaminated=_joined(panel, None, "contamination", rollout.contaminated),
+    )
     named = {
         whole: tuple(unit for unit in rollout.pilots if renamed.get(unit, unit) == whole)
         for whole in dict.fromkeys(renamed.values())
     }
     return made, named
+
+
+def _joined(
+    panel: Panel, units: tuple[str, ...] | None, word: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is given by the panel's units, refusing parts that disagree.
+
+    Of `units` (None: those given) each must say the same, or nothing, as the other parts.
+    """
+    made: dict[str, Any] = {}
+    first: dict[str, str] = {}
+    for unit in given if units is None else units:
+        whole, value = panel.canonical(unit), given.get(unit, _SILENT)
+        if whole not in first:
+            made[whole], first[whole] = value, unit
+        elif not _same(panel, made[whole], value, periods=word != "dose"):
+            one, other = (
+                "none" if v is _SILENT else "throughout" if v is None else v
+                for v in (made[whole], value)
+            )
+            raise DesignError(
+                needed=f"one {word} for each unit of the panel",
+                found=f"{first[whole]!r} with {word} {one}, {unit!r} with {word} {other}, both "
+                f"parts of {whole!r}",
+                where="Design, rollout",
+                todo="give both the same, leave both out, or use a panel in which they are "
+                "units of their own",
+            )
+    return {unit: value for unit, value in made.items() if value is not _SILENT}
 
 
 def halves(panel: Panel, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -92,10 +116,16 @@ def warn_of_halves(panel: Panel, named: Mapping[str, tuple[str, ...]], where: st
         )
 
 
-def _same_period(panel: Panel, one: Period | None, other: Period | None) -> bool:
-    """Tell whether two periods are the same, however written."""
-    if one is None or other is None:
+def _same(panel: Panel, one: Any, other: Any, *, periods: bool) -> bool:
+    """Tell whether two periods, or two doses, are the same, however written."""
+    if one is None or other is None or one is _SILENT or other is _SILENT:
         return one is other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {panel.calendar.canonical(p): d for p, d in one.items()} == {
+            panel.calendar.canonical(p): d for p, d in other.items()
+        }
+    if not periods:
+        return bool(one == other)
     return panel.calendar.canonical(one) == panel.calendar.canonical(other)
 
 
@@ -142,17 +172,19 @@ def neighbours_by_unit(panel: Panel, neighbours: Neighbours) -> Neighbours:
     moved = {"unit": unit != table["unit"], "neighbour": neighbour != table["neighbour"]}
     if not (moved["unit"].any() or moved["neighbour"].any()):
         return neighbours
-    made = table.assign(unit=unit, neighbour=neighbour, _part=table["unit"])
+    made = table.assign(unit=unit, neighbour=neighbour, part=table["unit"])
     for side, which in moved.items():
         if f"{side}_name" in made and which.any():
             names = [panel.name_of(one) for one in made.loc[which, side] if one in panel]
             made.loc[which, f"{side}_name"] = names
     for whole in dict.fromkeys(unit[moved["unit"]]):
         used = _lists_of(panel, whole, set(table.loc[unit == whole, "unit"]))
-        made = made[(made["unit"] != whole) | made["_part"].isin(used)]
-    made = made[made["unit"] != made["neighbour"]].sort_values(["unit", "rank", "_part"])
-    made = made.drop_duplicates(["unit", "neighbour"]).drop(columns="_part")
-    return type(neighbours)(made, neighbours.release, neighbours.file, neighbours.sha256)
+        made = made[(made["unit"] != whole) | made["part"].isin(used)]
+    made = made[made["unit"] != made["neighbour"]].sort_values(
+        ["unit", "rank", "part", "neighbour"]
+    )
+    made = made.drop_duplicates(["unit", "neighbour"])
+    return replace(neighbours, table=made)
 
 
 def _lists_of(panel: Panel, whole: str, listed: set[str]) -> set[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from didkit.design.timing import Treatment
 from didkit.errors import DesignError, first_few
 from didkit.panel import Metric
 from didkit.panel.status import Floats
@@ -15,6 +16,16 @@ from didkit.panel.status import Floats
 __all__ = ["Sample"]
 
 Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+_OBSERVED = "use cells='observed'"
+
+
+def _none() -> Ints:
+    return np.zeros(0, dtype=np.intp)
+
+
+def _nowhere() -> Bools:
+    return np.zeros((0, 0), dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +63,17 @@ class Sample:
         became of it; ``reason == "used"`` are those in the sample.
     notes : tuple of str
         What a reader must know.
+    treatment : {"intention_to_treat", "as_treated"}
+        Whether a pilot that left counts as treated from then on, or has no cells there.
+    stops : int array (J,)
+        Position of the first period after a unit left the programme; T where it did not.
+    dose : array (J, T) or None
+        How much of the programme a unit had; NaN where it is not known. None: no dose was given.
+    contaminated : bool array (J, T)
+        Cells of units that used the practice outside the programme.
+    partly : bool array (J, T)
+        Cells of pilots from their start up to the first exposure of this kind of metric, neither
+        before nor after: they have no value here.
     """
 
     metric: Metric
@@ -72,6 +94,19 @@ class Sample:
     cluster_labels: tuple[str, ...]
     log: pd.DataFrame
     notes: tuple[str, ...]
+    treatment: Treatment = "intention_to_treat"
+    stops: Ints = field(default_factory=_none)
+    dose: Floats | None = None
+    contaminated: Bools = field(default_factory=_nowhere)
+    partly: Bools = field(default_factory=_nowhere)
+
+    def __post_init__(self) -> None:
+        n, t = self.y.shape
+        if self.stops.shape != (n,):
+            object.__setattr__(self, "stops", np.full(n, t, dtype=np.intp))
+        for name in ("contaminated", "partly"):
+            if getattr(self, name).shape != (n, t):
+                object.__setattr__(self, name, np.zeros((n, t), dtype=bool))
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -80,9 +115,21 @@ class Sample:
 
     @property
     def treated(self) -> NDArray[np.bool_]:
-        """Cells of a pilot from its start on (J, T): intention to treat."""
+        """Cells of a pilot from its start on (J, T); as treated, until it left."""
         start = np.array([*self.starts, len(self.periods)])[self.cohort]
-        made: NDArray[np.bool_] = np.arange(len(self.periods)) >= start[:, None]
+        when = np.arange(len(self.periods))
+        made: Bools = when >= start[:, None]
+        return made & (when < self.stops[:, None]) if self.treatment == "as_treated" else made
+
+    @property
+    def set_aside(self) -> Bools:
+        """Periods in which a pilot of a cohort is partly treated (G, T).
+
+        A comparison of means over periods leaves them out for pilots and comparators alike.
+        """
+        made = np.zeros((len(self.starts), len(self.periods)), dtype=bool)
+        for g in range(len(self.starts)):
+            made[g] = self.partly[self.cohort == g].any(axis=0)
         return made
 
     @property
@@ -100,7 +147,7 @@ class Sample:
         """Whether clusters are coarser than units."""
         return len(self.cluster_labels) < len(self.units)
 
-    def keep(self, units: NDArray[np.bool_], reason: str) -> Sample:
+    def keep(self, units: NDArray[np.bool_], reason: str, *, advice: str | None = None) -> Sample:
         """Return the sample of some units only; the others go to the log and the notes.
 
         In matched sets the weights of a comparator that goes are shared by the others of its set.
@@ -111,6 +158,8 @@ class Sample:
             Which to keep.
         reason : str
             Why the others go.
+        advice : str, optional
+            What to do if too few are left; by default to use cells="observed".
 
         Raises
         ------
@@ -129,7 +178,7 @@ class Sample:
                     needed="a comparator for every pilot",
                     found=f"a set is empty without {first_few(gone)}",
                     where=f"metric {self.metric.name!r}, {reason}",
-                    todo="leave that pilot out with design.drop, or use cells='observed'",
+                    todo=f"leave that pilot out with design.drop, or {advice or _OBSERVED}",
                 )
             sets = sets / total[:, None]
         if not (self.pilot & units).any() or (
@@ -139,7 +188,7 @@ class Sample:
                 needed="at least one pilot and one comparator",
                 found=f"none left without {first_few(gone)}",
                 where=f"metric {self.metric.name!r}, {reason}",
-                todo="use cells='observed', or a window in which more units are observed",
+                todo=advice or f"{_OBSERVED}, or a window in which more units are observed",
             )
         log = self.log.copy()
         moved = (log["reason"] == "used") & log["unit"].isin(gone)
@@ -164,5 +213,9 @@ class Sample:
             clusters=clusters.astype(np.intp),
             cluster_labels=tuple(self.cluster_labels[c] for c in codes),
             log=log,
+            stops=self.stops[units],
+            dose=None if self.dose is None else self.dose[units],
+            contaminated=self.contaminated[units],
+            partly=self.partly[units],
             notes=(*self.notes, f"{first_few(gone)} left out: {reason}"),
         )

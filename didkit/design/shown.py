@@ -28,6 +28,11 @@ def to_html(design: Design) -> str:
         "starts": ", ".join(starts),
         "against": shortened(design.against.describe(), _LONGEST),
         "selection": design.selection.replace("_", " "),
+        **(
+            {"treatment": "as treated: from its start until a pilot left"}
+            if design.treatment == "as_treated"
+            else {}
+        ),
         "window": f"{design.periods[0]} to {design.periods[-1]} ({len(design.periods)} periods)",
     }
     title = f"Design · {len(design.pilots):,} pilots, {len(design.comparators):,} comparators"

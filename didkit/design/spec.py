@@ -12,10 +12,11 @@ from didkit.design.against import Against, Comparison
 from didkit.design.ids import by_unit
 from didkit.design.parts import labels_by_unit, reasons_by_unit
 from didkit.design.rollout import Rollout
+from didkit.design.timing import Treatment
 from didkit.errors import DesignError, PanelError, first_few
 from didkit.panel import Panel, Period, nearest
 
-__all__ = ["Selection", "Spec", "check_stops", "excluded", "labels_of", "start_of", "window"]
+__all__ = ["Selection", "Spec", "excluded", "labels_of", "start_of", "window"]
 
 Selection = Literal["random", "latest_value", "average", "bid", "unknown"]
 
@@ -37,6 +38,7 @@ class Spec:
     fixed: Comparison | None = None
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    treatment: Treatment = "intention_to_treat"
 
 
 def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:
@@ -143,17 +145,3 @@ def start_of(spec: Spec, unit: str, period: Period) -> int:
             "shows no change",
         )
     return spec.periods.index(label)
-
-
-def check_stops(spec: Spec, starts: Mapping[str, int]) -> None:
-    """Refuse a pilot that stops before it starts."""
-    calendar = spec.panel.calendar
-    for unit, period in spec.rollout.stops.items():
-        stop = calendar.position(period, where=f"the stop of {unit!r}")
-        if stop <= calendar.position(spec.periods[starts[unit]]):
-            raise DesignError(
-                needed="a stop after the start",
-                found=f"{unit!r} starts in {spec.periods[starts[unit]]} and stops in {period}",
-                where="Design, rollout",
-                todo="mend the rollout",
-            )

@@ -52,10 +52,8 @@ def change(
     balanced panel with one start.
     """
     if cells == "complete":
-        sample = sample.keep(
-            np.asarray(sample.mask.all(axis=1)), "not observed in every period of the window"
-        )
-        made = windows(sample)
+        sample = _complete(sample)
+        made, lost = _with_cells(sample, windows(sample))
         parts = two_groups(sample, made)
         notes: tuple[str, ...] = ()
     elif sample.sets is not None:
@@ -66,11 +64,11 @@ def change(
                 where=repr(estimator),
                 todo="write cells='complete', or aggregate='mean'",
             )
-        made = windows(sample)
+        made, lost = _with_cells(sample, windows(sample))
         parts, notes = _by_set(sample, sample.sets, made)
     else:
         sample = _carrying(sample, windows(sample))
-        made = windows(sample)
+        made, lost = _with_cells(sample, windows(sample))
         parts = _observed(sample, made)
         notes = _two_way_notes(sample, parts)
     return parts.to_estimate(
@@ -80,7 +78,61 @@ def change(
         estimand=estimand,
         terms=made.terms,
         reference=reference,
-        notes=notes,
+        notes=(*lost, *notes),
+    )
+
+
+def _with_cells(sample: Sample, windows: Windows) -> tuple[Windows, tuple[str, ...]]:
+    """Leave out, by name, terms without a pilot and some comparator of it seen in one period.
+
+    Where no term is left all of them stay, and are refused with the reason.
+    """
+    on = _acts(sample, windows)
+    acts = on & sample.mask[:, None]
+    if sample.sets is None:  # in two-way a pilot on which the term does not act compares too
+        others = np.asarray((sample.mask[:, None] & ~on).any(axis=0))[None]
+    else:
+        others = ((sample.sets > 0).astype(np.int64) @ sample.mask > 0)[:, None]
+    kept = np.asarray((acts[sample.pilot] & others).any(axis=(0, 2)))
+    if kept.all() or not kept.any():
+        return windows, ()
+    gone = [str(term) for term in windows.terms["term"][~kept]]
+    left = replace(
+        windows,
+        plus=windows.plus[:, kept],
+        minus=windows.minus[:, kept],
+        acts=windows.acts[:, kept],
+        compared=windows.compared[kept],
+        terms=windows.terms[kept].reset_index(drop=True),
+    )
+    return left, (f"{first_few(gone)} left out: no pilot and comparator have values there",)
+
+
+def _where_values(sample: Sample) -> str:
+    """Say in which periods each arm has values, as advice."""
+    said = []
+    for arm, who in (("pilots", sample.pilot), ("comparators", ~sample.pilot)):
+        seen = np.flatnonzero(sample.mask[who].any(axis=0))
+        runs = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1) if len(seen) else []
+        ends = [list(dict.fromkeys((sample.periods[r[0]], sample.periods[r[-1]]))) for r in runs]
+        said.append(f"{arm} have values in {', '.join(map(' to '.join, ends)) or 'no period'}")
+    starts = ", ".join(sample.periods[start] for start in sample.starts)
+    return (
+        f"{'; '.join(said)}; starts in {starts}: choose a window or a start with values on both "
+        "sides, or another metric"
+    )
+
+
+def _complete(sample: Sample) -> Sample:
+    """Keep units observed in every period; partly treated ones are not asked of their pilots."""
+    if sample.treatment == "as_treated":
+        stayed = ~(sample.pilot & (sample.stops < len(sample.periods)))
+        sample = sample.keep(stayed, "left the programme, so not observed throughout (as treated)")
+    needed = np.ones(sample.mask.shape, dtype=bool)
+    needed[sample.pilot] = ~sample.set_aside[sample.cohort[sample.pilot]]
+    return sample.keep(
+        np.asarray((sample.mask | ~needed).all(axis=1)),
+        "not observed in every period of the window",
     )
 
 
@@ -100,11 +152,16 @@ def _varies(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool
 
 def _carrying(sample: Sample, windows: Windows) -> Sample:
     """Leave out what carries no change: units with one cell, pilots seen on one side only."""
+    advice = _where_values(sample)
     sample = sample.keep(
-        np.asarray(sample.mask.sum(axis=1) > 1), "fewer than two cells with a value carry no change"
+        np.asarray(sample.mask.sum(axis=1) > 1),
+        "fewer than two cells with a value carry no change",
+        advice=advice,
     )
     moves = ~sample.pilot | _varies(sample.mask, _acts(sample, windows))
-    return sample.keep(moves, "a pilot without values both before and after its start")
+    return sample.keep(
+        moves, "a pilot without values both before and after its start", advice=advice
+    )
 
 
 def _assignable(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
@@ -206,7 +263,7 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
             needed="for each term a pilot observed both in it and outside it",
             found=f"none for {first_few(windows.terms['term'][count == 0])}",
             where=f"metric {sample.metric.name!r}",
-            todo="see design.audit()",
+            todo=_where_values(sample),
         )
     weights = total / count[:, None, None]
     notes = (f"{first_few(lost)} pilots lack cells that a term needs",) if lost else ()
@@ -216,6 +273,8 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
             weights=weights,
             n_pilots=count,
             n_comparators=served.sum(axis=0),
+            # without gaps two-way in a set is a difference of long differences
+            exchanged=two_groups(sample, windows).exchanged if sample.mask.all() else None,
         ),
         notes,
     )

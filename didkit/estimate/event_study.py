@@ -126,10 +126,12 @@ class EventStudy:
         unit = sample.metric.unit or "units of the metric"
         if self.time == "event":
             base = self._event_reference(sample)
+            _seen_there(sample, np.array(sample.starts) + self._base)
             windows = partial(_by_event, reference=self._base, anticipation=self.anticipation)
         else:
             at = _calendar_reference(design, sample, self.reference, self.anticipation)
             base = _row(sample, at, "reference")
+            _seen_there(sample, np.full(len(sample.starts), at))
             windows = partial(_by_calendar, reference=at, anticipation=self.anticipation)
         return change(
             self,
@@ -162,6 +164,23 @@ class EventStudy:
                 "phase": ["reference"],
             }
         )
+
+
+def _seen_there(sample: Sample, at: np.ndarray) -> None:
+    """Refuse a reference, one period a cohort, in which no pilot has a value."""
+    where = np.flatnonzero(sample.pilot)
+    cells = at[sample.cohort[where]]
+    if sample.mask[where, cells].any():
+        return
+    periods = [sample.periods[t] for t in sorted(set(cells.tolist()))]
+    partly = bool(sample.partly[where, cells].any())
+    raise EstimationError(
+        needed="a reference in which at least one pilot has a value",
+        found=f"none in {', '.join(periods)}"
+        + (", in which pilots are partly treated (first_exposed)" if partly else ""),
+        where=f"EventStudy(reference=), metric {sample.metric.name!r}",
+        todo="choose an earlier reference, such as reference=-2; see design.audit()",
+    )
 
 
 def _event_name(e: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
 from didkit.linear import Normal
-from didkit.results import Draws, Estimate, Estimator, Labels
+from didkit.results import Draws, Estimate, Estimator, Exchange, Labels
 
 __all__ = ["Published"]
 
@@ -31,6 +31,7 @@ class Published:
     contrast: Floats | None = None
     contributions: Floats | None = None
     reassigned: Callable[[Labels], Draws] | None = None
+    exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
 
     def to_estimate(
@@ -59,6 +60,7 @@ class Published:
             contrast=self.contrast,
             contributions=self.contributions,
             reassigned=self.reassigned,
+            exchanged=self.exchanged,
             assignable=self.assignable,
             reference=reference,
             facts=facts or {},

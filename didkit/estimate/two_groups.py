@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Sample
-from didkit.errors import EstimationError
+from didkit.errors import EstimationError, first_few
+from didkit.estimate.exchange import exchange
 from didkit.estimate.published import Published
 from didkit.estimate.windows import Windows
 from didkit.linear import Normal
@@ -41,14 +42,19 @@ def two_groups(sample: Sample, windows: Windows) -> Published:
     Returns
     -------
     Published
-        With sets only values and weights (median: values): a comparator's number then enters
-        several differences, and the spread between sets is not noise.
+        With sets values, weights and what happens when units trade places (median: values): a
+        comparator's number then enters several differences, and the spread between sets is not
+        noise.
 
     Raises
     ------
     EstimationError
         If a term has no pilot or no comparator with the cells that it needs.
     """
+    kept = windows.without(sample.set_aside)
+    if (kept.level & ~windows.level).any():
+        raise _no_before(sample, windows, kept)
+    windows = kept
     if sample.sets is not None and sample.aggregate == "median":
         return _median_sets(sample, sample.sets, windows)
     cells = _cell_weights(sample.mask, windows)
@@ -56,6 +62,19 @@ def two_groups(sample: Sample, windows: Windows) -> Published:
     if sample.sets is not None:
         return _mean_sets(sample, sample.sets, windows, cells, numbers)
     return _pool(sample, windows, cells, numbers)
+
+
+def _no_before(sample: Sample, windows: Windows, kept: Windows) -> EstimationError:
+    """Say that nothing is left to compare with once partly treated periods are out."""
+    lost = windows.terms["term"][kept.level & ~windows.level]
+    where = np.flatnonzero(sample.set_aside.any(axis=0))
+    aside = [sample.periods[t] for t in where]
+    return EstimationError(
+        needed="a period to compare with in which no pilot is partly treated",
+        found=f"only {', '.join(aside)} for {first_few(lost)}",
+        where=f"metric {sample.metric.name!r}",
+        todo="choose an earlier reference, such as EventStudy(reference=-2), or a longer window",
+    )
 
 
 def _cell_weights(mask: NDArray[np.bool_], windows: Windows) -> Floats:
@@ -229,6 +248,7 @@ def _mean_sets(
     k, n_periods = cells.shape[2:]
     differences = np.full((len(at), k), np.nan)
     weights = np.zeros((len(at), k, len(sample.units), n_periods))
+    shares = np.zeros((len(at), len(sample.units), k))
     for row, j in enumerate(at):
         g = sample.cohort[j]
         mine = numbers[:, g]
@@ -244,6 +264,7 @@ def _mean_sets(
         signed = -np.where(windows.compared[None], share, 0.0)
         signed[j] += 1.0
         weights[row] = np.where(there[:, None, None], (signed[:, :, None] * cell).swapaxes(0, 1), 0)
+        shares[row] = np.where(there, share, 0.0)
     there = np.isfinite(differences)
     _require(there, sample, windows, "pilot")
     n1 = there.sum(axis=0)
@@ -252,6 +273,7 @@ def _mean_sets(
     return Published(
         values=values,
         weights=weights.sum(axis=0) / n1[:, None, None],
+        exchanged=exchange(sample, windows, cells, numbers, shares),
         n_pilots=n1,
         n_comparators=np.where(windows.compared, served.sum(axis=0), 0),
     )

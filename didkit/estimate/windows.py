@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,13 @@ class Windows:
     acts: Bools
     compared: Bools
     terms: pd.DataFrame
+
+    def without(self, aside: Bools) -> Windows:
+        """Return the windows without some periods of each cohort (G, T), for both arms."""
+        if not aside.any():
+            return self
+        kept = ~aside[:, None]
+        return replace(self, plus=self.plus & kept, minus=self.minus & kept)
 
     @property
     def carried(self) -> Bools:

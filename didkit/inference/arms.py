@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from didkit.errors import InferenceError, first_few
 from didkit.results import Estimate
 
-__all__ = ["carried_by", "closed_form_df", "with_variance"]
+__all__ = [
+    "carried_by",
+    "closed_form_df",
+    "lost_in_words",
+    "not_traded",
+    "reuse_in_words",
+    "trading_in_words",
+    "with_variance",
+]
 
 Ints = NDArray[np.int64]
 
@@ -42,7 +50,8 @@ def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
             if n.max() > 0 and np.minimum(n, g).max() < 2
         ]
         who = " and ".join(alone) or "pilot or comparator in each term"
-        pool = "" if estimate.reassigned is not None else " with one pool of comparators"
+        permuted = estimate.reassigned is not None or estimate.exchanged is not None
+        pool = "" if permuted else " with one pool of comparators"
         raise InferenceError(
             needed="at least two clusters of pilots and two of comparators",
             found=f"1 {who} (of {int(n1.max())} pilots and {int(n0.max())} comparators)",
@@ -78,6 +87,56 @@ def lost_in_words(estimate: Estimate, exists: NDArray[np.bool_]) -> tuple[str, .
         f"{first_few(gone)} carried by one pilot or one comparator: no cluster-robust variance "
         "exists; use Permutation",
     )
+
+
+def reuse_in_words(estimate: Estimate) -> str:
+    """Say how many comparators serve several pilots; empty where none does, or without sets."""
+    sets = estimate.sample.sets
+    served = np.zeros(0) if sets is None else (sets > 0).sum(axis=0)
+    shared = served[served > 1]
+    if not len(shared):
+        return ""
+    return f"{len(shared)} comparators serve more than one pilot (at most {int(shared.max())})"
+
+
+def trading_in_words(estimate: Estimate) -> list[str]:
+    """Say who trades places with whom in a permutation of matched sets."""
+    exchange = estimate.exchanged
+    found: list[str] = []
+    if exchange is None:
+        return found
+    size = np.bincount(exchange.blocks)
+    size = size[size > 1]
+    linked = ": sets that share a comparator are one" if reuse_in_words(estimate) else ""
+    if not len(size):
+        return ["no two units may trade places inside the strata"]
+    found.append(
+        "units trade places inside "
+        + (
+            f"one block of {size[0]} units"
+            if len(size) == 1
+            else f"{len(size)} blocks; the largest has {size.max()} units"
+        )
+        + linked
+    )
+    if len(size) == 1 and estimate.sample.n_pilots > 1:
+        found.append("that all units of the block are exchangeable is an assumption")
+    if exchange.fixed:
+        found.append(f"{exchange.fixed} units without the cells of some term keep their place")
+    return found
+
+
+def not_traded(estimate: Estimate) -> tuple[str, str]:
+    """Say why no other assignment of an estimate exists, and what would let it exist."""
+    sample = estimate.sample
+    if sample.sets is not None and sample.aggregate == "median":
+        return "a median is not linear, and is not estimated again in bulk", "aggregate='mean'"
+    if sample.sets is not None and (sample.sets[:, sample.pilot] > 0).any():
+        return "pilots are among the comparators of other pilots", "sets without pilots"
+    if sample.sets is not None and not sample.mask.all():
+        n = int((~sample.mask.all(axis=1)).sum())
+        return f"cells='observed' with gaps in {n} units: places are not alike", "cells='complete'"
+    return "other pilots would have other comparators", "a design with one pool of comparators"
 
 
 def closed_form_df(n1: NDArray[np.float64], n0: NDArray[np.float64]) -> NDArray[np.float64]:

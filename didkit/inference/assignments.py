@@ -1,4 +1,7 @@
-"""Other pilots: every way, or many ways, in which the starts could have been handed out."""
+"""Other pilots: every way, or many ways, in which the starts could have been handed out.
+
+For matched sets, other orders: every way in which units could have traded places.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Sample
-from didkit.results import Labels
+from didkit.results import Exchange, Labels
 
-__all__ = ["Assignments", "assignments"]
+__all__ = ["Assignments", "assignments", "least_of_orders", "orders"]
 
 Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class Assignments:
-    """Labels (B, J) of cohorts, −1 for comparators.
+    """Labels (B, J) of cohorts, −1 for comparators; for matched sets the unit in each place.
 
     ``exact``: every assignment once, the actual one among them; otherwise B draws at random.
     ``total``: how many there are. ``mirrored``: each has a mirror image with the same absolute
@@ -78,6 +81,56 @@ def assignments(
         order = np.argsort(keys[rows, first], axis=1)  # uniformly random among the chosen
         labels[rows, members[np.take_along_axis(first, order, axis=1)]] = cohorts
     return Assignments(labels, False, total, mirrored)
+
+
+def orders(exchange: Exchange, statistic: str, *, draws: int, seed: int) -> Assignments:
+    """Let the units of each block trade places.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        Blocks and places.
+    statistic : {"t", "beta"}
+        Places alike for this statistic count once.
+    draws : int
+        If there are no more orders than this, all are listed; otherwise so many are drawn.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    Assignments
+        ``labels`` (B, J): the position of the unit in each place.
+    """
+    role, total = exchange.roles[statistic], _n_orders(exchange, statistic)
+    blocks = [np.flatnonzero(exchange.blocks == b) for b in np.unique(exchange.blocks)]
+    mirrored, n_units = exchange.mirrored[statistic], len(role)
+    if total <= draws:
+        roles = _all(n_units, [(members, role[members]) for members in blocks], total)
+        made = np.empty_like(roles)
+        # the units with a role, in order, go to the places of that role
+        made[:, np.argsort(role, kind="stable")] = np.argsort(roles, axis=1, kind="stable")
+        return Assignments(made, True, total, mirrored)
+    rng = np.random.default_rng(seed)
+    made = np.tile(np.arange(n_units, dtype=np.int64), (draws, 1))
+    for members in blocks:
+        if len(members) > 1:
+            made[:, members] = members[np.argsort(rng.random((draws, len(members))), axis=1)]
+    return Assignments(made, False, total, mirrored)
+
+
+def least_of_orders(exchange: Exchange, statistic: str, *, draws: int) -> float:
+    """Return the least p that `orders` can attain, without listing them."""
+    total = _n_orders(exchange, statistic)
+    least = (2 if exchange.mirrored[statistic] else 1) / total
+    return least if total <= draws else max(least, 1 / (1 + draws))
+
+
+def _n_orders(exchange: Exchange, statistic: str) -> int:
+    """Count the orders in which different units have a role."""
+    blocks, role = exchange.blocks, exchange.roles[statistic]
+    inside = (role[blocks == b] for b in np.unique(blocks))
+    return math.prod(_ways(len(codes), codes) for codes in inside)
 
 
 def _ways(n: int, cohorts: Ints) -> int:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from didkit.errors import DesignError, EstimationError, InferenceError
-from didkit.inference.arms import carried_by, closed_form_df, lost_in_words, with_variance
+from didkit.inference.arms import (
+    carried_by,
+    closed_form_df,
+    lost_in_words,
+    reuse_in_words,
+    with_variance,
+)
 from didkit.inference.student import from_covariance
 from didkit.progress import steps
 from didkit.results import Estimate
@@ -30,7 +36,8 @@ class Jackknife:
     of MacKinnon, Nielsen & Webb 2023 centred on the mean of the deletions differs slightly); t
     with Bell and McCaffrey's degrees of freedom of a difference of two means of as many pilots
     and comparators. Comparators are not rebuilt when a pilot is dropped. Fails with one pilot
-    (refused), and for matched sets it treats the comparators' weights as given.
+    (refused), and for matched sets it treats the comparators' weights as given. A comparator that
+    serves several pilots is one cluster: it is dropped from all its sets at once.
 
     Examples
     --------
@@ -64,6 +71,7 @@ class Jackknife:
         covariance[~exists] = np.nan
         covariance[:, ~exists] = np.nan
         n1, n0 = carried_by(estimate)
+        reuse = reuse_in_words(estimate)
         return from_covariance(
             estimate,
             self,
@@ -71,7 +79,11 @@ class Jackknife:
             closed_form_df(n1.astype(float), n0.astype(float)),
             level=level,
             method=f"cluster jackknife, {n_clusters} refits, Bell–McCaffrey degrees of freedom",
-            notes=(*lost_in_words(estimate, exists), *_gone(estimate, covariance, exists)),
+            notes=(
+                *lost_in_words(estimate, exists),
+                *_gone(estimate, covariance, exists),
+                *((f"{reuse}: each is dropped from all its sets at once",) if reuse else ()),
+            ),
         )
 
     def _without(self, estimate: Estimate, g: int) -> np.ndarray:

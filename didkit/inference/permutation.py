@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, is_whole
-from didkit.inference.assignments import Assignments, assignments
+from didkit.inference.arms import not_traded, trading_in_words
+from didkit.inference.assignments import Assignments, assignments, orders
 from didkit.inference.bands import level_from_permutations
 from didkit.inference.invert import TIES, invert
-from didkit.results import Draws, Estimate, JointTest, Uncertainty
+from didkit.results import Draws, Estimate, JointTest, Labels, Uncertainty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Permutation"]
 
@@ -26,9 +30,10 @@ class Permutation:
     Parameters
     ----------
     statistic : {"t", "beta"}
-        ``"t"``: the estimate over its CR1 standard error. It holds its size where pilots are
-        noisier or smaller than comparators, which ``"beta"`` (the estimate itself) does not:
-        rejections of a true null rise to 28 % with pilots twice as noisy.
+        ``"t"``: the estimate over its CR1 standard error (matched sets: over the root of V,
+        below). It holds its size where pilots are noisier or smaller than comparators, which
+        ``"beta"`` (the estimate itself) does not: rejections of a true null rise to 28 % with
+        pilots twice as noisy.
     draws : int, default 9999
         If there are no more assignments than this they are all listed, and p is exact.
     seed : int, default 0
@@ -45,6 +50,34 @@ class Permutation:
     by the estimate itself. There is no standard error. Several terms have a uniform band too: the
     interval of each at the level at which the smallest of their p-values, over the same draws,
     rejects a true null in any term with probability 1 − level.
+
+    **Matched sets.** Units trade places inside a block: the pilots and comparators of sets that
+    are linked by a comparator that they share, inside the design's strata. The places stay: the
+    weights, and which sets a comparator serves. With sets that share nothing this is the
+    permutation within sets; where neighbour lists link all, everybody is one block, and that all
+    of them are exchangeable is an assumption. With ``d_k`` the difference of pilot k and
+    ``o_j = Σ_{k≠l} w_kj w_lj``, ``V = [Σ (d_k − d̄)² + Σ_j o_j r_j²] / (n (n − 1))``: what
+    differences vary, and what they have in common through a comparator (``r_j²``: its squared
+    distance from the means of its sets, made unbiased). What blocks have in common is no part of V.
+    Nothing is matched again. Refused for medians, for a pilot that is also a comparator, and for
+    ``cells="observed"`` with gaps. Rejections of a true null at 5 % (2,000 data sets of normal
+    noise, 199 permutations; simulated in ``tests/inference/test_sets.py``):
+
+    ======================================  ====  ====  =========
+    nine pilots                             t     beta  jackknife
+    ======================================  ====  ====  =========
+    three comparators each, none shared     4.2   3.8   2.1
+    … pilots twice as noisy                 4.2   14.2  3.6
+    three each out of twelve                5.7   5.4   4.6
+    … pilots twice as noisy                 5.6   5.8   4.9
+    three each, one of them in every set    5.6   4.8   3.5
+    … pilots twice as noisy                 6.2   6.2   4.0
+    … that one three times as noisy         4.5   29.7  1.5
+    eight neighbours each out of 76         4.2   4.6   2.8
+    … pilots twice as noisy                 5.1   19.9  3.9
+    the same 60 weights for all             4.2   4.3   3.4
+    … pilots twice as noisy                 5.1   19.9  4.0
+    ======================================  ====  ====  =========
 
     References
     ----------
@@ -98,13 +131,18 @@ class Permutation:
         chosen, drawn, actual = self._draw(estimate)
         k = estimate.n_terms
         n1 = estimate.terms["n_pilots"].to_numpy()
-        studentised = np.array([self.statistic == "t" and n > 1 for n in n1])
+        # sets that share one lone comparator have no variance to divide by, whoever is in it
+        shown = np.isfinite(actual.v0[0]) | ~np.isfinite(actual.b[0])
+        shown |= estimate.exchanged is None
+        studentised = np.array([self.statistic == "t" and n > 1 for n in n1]) & shown
         made = {
             name: np.full(k, np.nan) for name in ("statistic", "p_value", "conf_low", "conf_high")
         }
         null = np.full(drawn.b.shape, np.nan)
         notes = list(self._notes(estimate, chosen, studentised))
         n_clusters = len(estimate.sample.units)
+        # the factor of CR1; the variance of matched sets needs none
+        scale = 1.0 if estimate.exchanged else np.sqrt(n_clusters / (n_clusters - 1))
         for m, term in enumerate(estimate.terms["term"]):
             if not np.isfinite(actual.b[0, m]):
                 notes.append(f"{term} has no comparators, so no permutation test exists for it")
@@ -121,14 +159,15 @@ class Permutation:
             made["p_value"][m] = found.p_value
             made["conf_low"][m], made["conf_high"][m] = found.low, found.high
             notes += [f"{term}: {note}" for note in found.notes]
-            scale = np.sqrt(n_clusters / (n_clusters - 1))  # the factor of CR1
             made["statistic"][m] = actual.b[0, m]
             null[:, m] = drawn.b[:, m]
             if studentised[m]:
                 with np.errstate(divide="ignore", invalid="ignore"):  # outcomes all alike
                     made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
                     null[:, m] /= np.sqrt(drawn.v0[:, m]) * scale
-        band_low, band_high, said = self._band(estimate, chosen, drawn, actual, null, made, level)
+        band_low, band_high, said = self._band(
+            estimate, chosen, drawn, actual, null, made, level, studentised
+        )
         notes += said
         p = made["p_value"]
         facts: dict[str, object] = {
@@ -140,14 +179,15 @@ class Permutation:
         if not chosen.exact:
             facts["mc_error"] = float(np.nanmax(np.sqrt(p * (1 - p) / len(chosen.labels))))
         how = (
-            f"all {chosen.total:,} assignments"
+            f"all {chosen.total:,} {'orders' if estimate.exchanged else 'assignments'}"
             if chosen.exact
             else f"{len(chosen.labels):,} draws, seed {self.seed}"
         )
         return estimate.with_uncertainty(
             Uncertainty(
                 inference=self,
-                method=f"permutation of {'t' if self.statistic == 't' else 'the estimate'}, {how}",
+                method=f"permutation of {'t' if self.statistic == 't' else 'the estimate'}"
+                f"{' within matched sets' if estimate.exchanged else ''}, {how}",
                 level=level,
                 std_error=np.full(k, np.nan),
                 null=null,
@@ -171,6 +211,7 @@ class Permutation:
         null: Floats,
         made: dict[str, Floats],
         level: float,
+        studentised: NDArray[np.bool_],
     ) -> tuple[Floats | None, Floats | None, list[str]]:
         """Return the uniform band over the terms that have a test, where there are several."""
         n1 = estimate.terms["n_pilots"].to_numpy()
@@ -193,7 +234,7 @@ class Permutation:
                 drawn,
                 actual,
                 int(m),
-                studentised=bool(self.statistic == "t" and n1[m] > 1),
+                studentised=bool(studentised[m]),
                 exact=chosen.exact,
                 level=within,
                 least_p=chosen.least_p,
@@ -204,27 +245,37 @@ class Permutation:
 
     def _draw(self, estimate: Estimate) -> tuple[Assignments, Draws, Draws]:
         """Return the assignments, the refits under them, and the refit under the actual one."""
-        sample = estimate.sample
-        if estimate.reassigned is None:
-            raise InferenceError(
-                needed="an estimate that can be refitted for many assignments at once",
-                found=f"{type(estimate.estimator).__name__} against "
-                f"{estimate.design.against.describe()}: other pilots would have other comparators",
-                where=repr(self),
-                todo="use Jackknife(), or a design with one pool of comparators",
-            )
+        sample, exchange = estimate.sample, estimate.exchanged
+        if estimate.reassigned is None and exchange is None:
+            raise self._refused(estimate)
         if sample.clustered_above:
             raise InferenceError(
                 needed="units that are assigned one by one",
                 found=f"{len(sample.cluster_labels)} clusters of {len(sample.units)} units",
                 where=repr(self),
-                todo="use strata= instead of clusters=, or ClusterRobust",
+                todo="use strata= instead of clusters=, or "
+                + ("ClusterRobust" if exchange is None else "Jackknife()"),
             )
+        if exchange is not None:
+            chosen = orders(exchange, self.statistic, draws=self.draws, seed=self.seed)
+            as_it_is = np.arange(len(sample.units), dtype=np.int64)[None]
+            return chosen, exchange.refit(chosen.labels), exchange.refit(as_it_is)
         chosen = assignments(
             sample, draws=self.draws, seed=self.seed, assignable=estimate.assignable
         )
-        actual = estimate.reassigned(sample.cohort[None].astype(np.int64))
-        return chosen, estimate.reassigned(chosen.labels), actual
+        refit = cast("Callable[[Labels], Draws]", estimate.reassigned)
+        return chosen, refit(chosen.labels), refit(sample.cohort[None].astype(np.int64))
+
+    def _refused(self, estimate: Estimate) -> InferenceError:
+        """Say why no other assignment can be estimated, and what to do."""
+        why, instead = not_traded(estimate)
+        return InferenceError(
+            needed="an estimate that can be refitted for many assignments at once",
+            found=f"{type(estimate.estimator).__name__} against "
+            f"{estimate.design.against.describe()}: {why}",
+            where=repr(self),
+            todo=f"use Jackknife(), or {instead}",
+        )
 
     def _notes(
         self, estimate: Estimate, chosen: Assignments, studentised: NDArray[np.bool_]
@@ -236,9 +287,16 @@ class Permutation:
             )
         if chosen.least_p > 0.01:
             notes.append(f"the least p attainable is {chosen.least_p:.3f}")
-        if self.statistic == "t" and not studentised.all():
-            n = int((~studentised).sum())
-            notes.append(f"{n} terms carried by one pilot are ranked by the estimate, not by t")
+        notes += trading_in_words(estimate)
+        if self.statistic == "t":
+            alone = estimate.terms["n_pilots"].to_numpy() <= 1
+            lone = ~studentised & ~alone
+            for n, why in (
+                (int(alone.sum()), "carried by one pilot"),
+                (int(lone.sum()), "whose sets share one comparator and have no other"),
+            ):
+                if n:
+                    notes.append(f"{n} terms {why} are ranked by the estimate, not by t")
         return tuple(notes)
 
     def joint(self, estimate: Estimate, terms: tuple[str, ...]) -> JointTest:

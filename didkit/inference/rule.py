@@ -3,19 +3,31 @@
 The cases and their numbers are those of the table of rejection rates in the documentation. Some
 cases would prefer what this version does not have: Ferman–Pinto and Lau–Li (cases 1 and 5), the
 pooled t of Donald and Lang (2), sign flips within sets (3), the subcluster wild bootstrap (5).
+
+Case 3 is matched sets, shared or not: from six pilots on, permutation of t within sets. Nine
+pilots in eleven simulated cases (the table of `Permutation`): it rejects a true null at 5 % in
+4.2 to 6.2 % of 2,000 data sets, the jackknife in 1.5 to 4.9 %. Both hold their size; the
+jackknife counts the noise of comparators twice, so its intervals are wider than they need be.
+Permutation of the estimate does not hold it (up to 30 %). With fewer pilots the order turns:
+four, twice as noisy as comparators that they share, gave 6.5 and 7.8 % in two designs, the
+jackknife 4.3 and 5.3 %.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from didkit.inference.arms import carried_by
+from didkit.inference.arms import carried_by, not_traded, reuse_in_words
+from didkit.inference.assignments import least_of_orders
 from didkit.inference.cluster import ClusterRobust
 from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
 from didkit.results import Estimate, Inference
 
 __all__ = ["Advice", "recommend"]
+
+_ENOUGH = 6  #: pilots with sets of their own from which t is permuted
+_LEAST = 0.05  #: least attainable p above which a permutation decides nothing
 
 
 @dataclass(frozen=True)
@@ -102,8 +114,21 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
             6,
             (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
         )
-    reuse = estimate.design.reuse()
-    unshared = bool((reuse["pilots_served"] <= 1).all())
-    case = 3 if unshared and n1 >= 6 else 6
-    why = "the cluster jackknife, by refitting"
-    return Advice(Jackknife(), case, (f"inference by rule {case} ({who}, matched sets): {why}",))
+    exchange = estimate.exchanged
+    reuse = reuse_in_words(estimate) or "no comparator serves two pilots"
+    who = f"{who}, matched sets; {reuse}"
+    if exchange is not None and not estimate.sample.clustered_above and n1 >= _ENOUGH:
+        chosen = Permutation("t")
+        least = least_of_orders(exchange, chosen.statistic, draws=chosen.draws)
+        if least <= _LEAST:
+            why = "permutation of t within sets; the jackknife stands beside it"
+            return Advice(chosen, 3, (f"inference by rule 3 ({who}): {why}",))
+        because = f"the least p by permutation is {least:.3f}"
+    elif exchange is None:
+        because = "{}; a permutation needs {}".format(*not_traded(estimate))
+    elif estimate.sample.clustered_above:
+        because = "clusters are above units"
+    else:
+        because = f"fewer than {_ENOUGH} pilots"
+    why = f"the cluster jackknife, by refitting: {because}"
+    return Advice(Jackknife(), 6, (f"inference by rule 6 ({who}): {why}",))

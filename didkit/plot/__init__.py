@@ -6,7 +6,7 @@ made. In a notebook, end a cell with ``axes.figure`` to see it.
 """
 
 from didkit.plot.bands import detectable_effect
-from didkit.plot.choices import other_comparators
+from didkit.plot.choices import choices_by_metric, other_comparators
 from didkit.plot.contaminations import contamination
 from didkit.plot.dispatch import draw
 from didkit.plot.dots import leave_one_out, placebo_start
@@ -29,6 +29,7 @@ from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 
 __all__ = [
+    "choices_by_metric",
     "contamination",
     "detectable_effect",
     "draw",

@@ -1,4 +1,4 @@
-"""Partial leverage: which units carry the information on a term."""
+"""Leverage: which units carry the information on a term, and whom they serve."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from didkit.errors import InferenceError
-from didkit.linear import effective_clusters, partial_leverage
 from didkit.plot.style import (
     COMPARATOR,
     FAINT,
+    HALO,
     INK,
     PILOT,
     SMALL,
     TEXT,
     canvas,
     finish,
+    is_narrow,
     name_length,
+    points,
     row_size,
+    rows,
 )
 from didkit.plot.words import short
 from didkit.results import Estimate, tables
+from didkit.results.leverage import leverage_table
 
 __all__ = ["leverage"]
 
@@ -34,7 +37,7 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
     Parameters
     ----------
     estimate : Estimate
-        By least squares: one that publishes ``normal`` and ``contrast``.
+        By least squares against one pool, or linear against sets: see `Estimate.leverage`.
     term : str, optional
         By default ``estimate.main_term``.
     ax : Axes, optional
@@ -43,14 +46,15 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
     Returns
     -------
     Axes
-        ``ax.data``: one row a cluster, the largest first, ``cluster, name, arm, share, shown``;
-        the shares add up to 1. Twenty are shown, the mean of the others as one grey bar. The
-        dashed line is 1/G, the share of each if all carried alike.
+        ``ax.data``: one row a cluster, the largest first, ``cluster, name, arm, share,
+        pilots_served, shown``; the shares add up to 1. Twenty are shown, the mean of the others
+        as one grey bar. The dashed line is 1/G, the share of each if all carried alike. With a
+        set for each pilot, beside the bar stands how many pilots a comparator serves.
 
     Raises
     ------
     InferenceError
-        If the estimate has no cross-products by cluster.
+        If the estimate has neither cross-products by cluster nor weights.
     EstimationError
         If there is no such term.
 
@@ -63,18 +67,10 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
     >>> round(float(data["share"].sum()), 10), data["arm"].iloc[0]
     (1.0, 'pilot')
     """
-    m = estimate.place_of(term, where="the picture of leverage")
-    if estimate.normal is None or estimate.contrast is None:
-        raise InferenceError(
-            needed="an estimate with cross-products by cluster",
-            found=f"{type(estimate.estimator).__name__} against "
-            f"{estimate.design.against.describe()}, which publishes none",
-            where="the picture of leverage",
-            todo="use an estimate against one pool; LeaveOneOut() shows who moves any estimate",
-        )
-    share = partial_leverage(estimate.normal, estimate.contrast)[:, m]
-    effective = float(effective_clusters(estimate.normal, estimate.contrast)[m])
-    data = _frame(estimate, share)
+    data = leverage_table(estimate, term)
+    most = _MOST_ROWS if len(data) > _MOST_ROWS + 1 else len(data)
+    data["shown"] = np.arange(len(data)) < most
+    effective = 1 / float((data["share"] ** 2).sum())  # G*(0), see linear.effective_clusters
     shown = data[data["shown"]]
     rest = data[~data["shown"]]
     bars = len(shown) + (1 if len(rest) else 0)
@@ -96,43 +92,46 @@ def leverage(estimate: Estimate, term: str | None = None, ax: Axes | None = None
     ax.tick_params(axis="y", length=0)
     equal = 1 / len(data)
     ax.axvline(100 * equal, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
-    ax.set_xlim(0, max(100 * float(share.max()), 100 * equal) * 1.06)
-    _key(ax, data, equal)
+    longest = max(100 * float(data["share"].max()), 100 * equal)
+    ax.set_xlim(0, longest * 1.06)
+    marked = estimate.sample.sets is not None
+    if marked:
+        _mark_served(ax, y, shown, longest)
+    _key(ax, data, equal, terse=marked and is_narrow(ax))
     ax.set_xlabel("Share of the information on the term, %")
     finish(ax, _title(estimate, data, effective), data, foot=_foot(rest, equal, len(data)))
     ax.tick_params(axis="y", labelsize=row_size(ax, bars))
     return ax
 
 
-def _frame(estimate: Estimate, share: np.ndarray) -> pd.DataFrame:
-    """One row a cluster, by its label, the largest share first."""
-    sample, normal = estimate.sample, estimate.normal
-    labels = list(normal.labels) if normal is not None and normal.labels else []
-    labels = labels or list(sample.cluster_labels)
-    of_unit = np.array(sample.cluster_labels)[sample.clusters]
-    names = dict(zip(sample.units, sample.names, strict=True))
-    piloted = set(of_unit[sample.pilot])
-    data = pd.DataFrame(
-        {
-            "cluster": labels,
-            "name": [names.get(label) or label for label in labels],
-            "arm": ["pilot" if label in piloted else "comparator" for label in labels],
-            "share": share,
-        }
-    )
-    data = data.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-    data["shown"] = np.arange(len(data)) < (_MOST_ROWS if len(data) > _MOST_ROWS + 1 else len(data))
-    return data
+def _mark_served(ax: Axes, y: np.ndarray, shown: pd.DataFrame, longest: float) -> None:
+    """Write beside each comparator's bar how many pilots it serves."""
+    size = min(SMALL, row_size(ax, len(y)))
+    room = 1 + 9 * 0.56 * size / points(ax)[0]
+    ax.set_xlim(0, longest * max(1.06, room))
+    for place, row in zip(y, rows(shown), strict=False):
+        if row.pilots_served:
+            ax.annotate(
+                f"serves {row.pilots_served}",
+                (100 * row.share, place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=size,
+                color=COMPARATOR,
+                bbox=HALO,
+                zorder=4,
+            )
 
 
-def _key(ax: Axes, data: pd.DataFrame, equal: float) -> None:
-    """Name the colours and the line inside the picture."""
-    lines = [
-        (f"{(data['arm'] == arm).sum()} {arm}s: {data.loc[data['arm'] == arm, 'share'].sum():.0%}",
-         colour)
-        for arm, colour in (("pilot", PILOT), ("comparator", COMPARATOR))
-        if (data["arm"] == arm).any()
-    ]  # fmt: skip
+def _key(ax: Axes, data: pd.DataFrame, equal: float, *, terse: bool) -> None:
+    """Name the colours and the line inside the picture; terse beside labels of bars."""
+    lines = []
+    for arm, colour in (("pilot", PILOT), ("comparator", COMPARATOR)):
+        mine = data.loc[data["arm"] == arm, "share"]
+        carried = "" if terse else f": {mine.sum():.0%}"
+        if len(mine):
+            lines.append((f"{len(mine)} {arm}s{carried}", colour))
     lines.append((f"- -  equal shares, {equal:.1%}", INK))
     for i, (words, colour) in enumerate(lines):
         ax.annotate(

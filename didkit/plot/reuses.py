@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from didkit.design import Design
 from didkit.errors import DidkitError
-from didkit.plot.style import COMPARATOR, SMALL, canvas, finish, name_length, row_size, rows
+from didkit.plot.style import COMPARATOR, INK, SMALL, canvas, finish, name_length, row_size, rows
 from didkit.plot.words import short
 
 __all__ = ["reuse"]
@@ -32,9 +32,10 @@ def reuse(design: Design, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        ``ax.data``: one row a comparator, the busiest first, ``unit, name, pilots_served,
-        weight, neighbour_of`` (NaN without a list), ``shown``: those with two pilots or more, at
-        most 30.
+        ``ax.data``: one row a comparator, the busiest first and among them the one of most weight,
+        ties by id, ``unit, name, pilots_served, weight, neighbour_of`` (NaN without a list),
+        ``shown``: those with two pilots or more, at most 30. Where all serve as many pilots, but
+        with different weights, bars are weights.
 
     Raises
     ------
@@ -62,12 +63,17 @@ def reuse(design: Design, ax: Axes | None = None) -> Axes:
     by = "pilots_served" if design.sets is not None else "neighbour_of"
     counted = data[by].notna().all()
     if counted:
-        data = data.sort_values([by, "unit"], ascending=[False, True], ignore_index=True)
+        order = data.assign(size=data["weight"].round(12)).sort_values(
+            [by, "size", "unit"], ascending=[False, False, True]
+        )
+        data = data.loc[order.index].reset_index(drop=True)
     data["shown"] = (data[by] >= 2) & (np.arange(len(data)) < _MOST_ROWS)
     shown = data[data["shown"]]
     n = len(design.pilots)
     if not counted or shown.empty:
         return _only_words(ax, data, _alike(data, n) if not counted else _nobody(data, by, n))
+    if design.sets is not None and _only_weights_differ(data):
+        return _by_weight(ax, data, n)
     ax = canvas(ax, height=1.9 + 0.25 * len(shown))
     y, size = np.arange(len(shown))[::-1], row_size(ax, len(shown))
     ax.barh(y, shown[by], color=COMPARATOR, height=0.7)
@@ -94,6 +100,41 @@ def reuse(design: Design, ax: Axes | None = None) -> Axes:
         else "Pilots whose published neighbour it is"
     )
     finish(ax, _title(data, by, n), data, foot=_foot(data, by, n))
+    ax.tick_params(axis="y", labelsize=row_size(ax, len(shown)))
+    return ax
+
+
+def _only_weights_differ(data: pd.DataFrame) -> bool:
+    """Whether all comparators serve as many pilots, two or more, with different weights."""
+    alike = data["pilots_served"].nunique() == 1
+    return alike and float(data["weight"].max() - data["weight"].min()) > 1e-9
+
+
+def _by_weight(ax: Axes | None, data: pd.DataFrame, n: int) -> Axes:
+    """Draw the weights, where the number of pilots served tells nothing."""
+    shown = data[data["shown"]]
+    ax = canvas(ax, height=1.9 + 0.25 * len(shown))
+    y = np.arange(len(shown))[::-1]
+    ax.barh(y, 100 * shown["weight"], color=COMPARATOR, height=0.7)
+    equal = 100 / len(data)
+    ax.axvline(equal, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
+    ax.set_yticks(y, [short(name, name_length(ax)) for name in shown["name"]])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.7, len(shown) - 0.3)
+    ax.set_xlim(0, 1.06 * 100 * float(data["weight"].max()))
+    ax.set_xlabel("Weight in the comparison, %")
+    served = int(data["pilots_served"].iloc[0])
+    effective = 1 / float((data["weight"] ** 2).sum())
+    whom = f"all {n} pilots" if served == n else f"{served} of {n} pilots"
+    foot = f"Dashed: 1/{len(data)}, if all weighed alike."
+    if len(shown) < len(data):
+        left = data.loc[~data["shown"], "weight"].sum()
+        foot += f" {len(data) - len(shown)} more, {left:.1%} together, are not shown."
+    title = (
+        f"Each of {len(data)} comparators serves {whom}; by their weights they count for "
+        f"{effective:.1f}, and {short(data['name'].iloc[0])} has {data['weight'].iloc[0]:.1%}"
+    )
+    finish(ax, title, data, foot=foot)
     ax.tick_params(axis="y", labelsize=row_size(ax, len(shown)))
     return ax
 

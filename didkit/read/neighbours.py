@@ -9,6 +9,7 @@ from os import PathLike
 import pandas as pd
 
 from didkit.design import Neighbours
+from didkit.design.neighbours import CLOSENESS
 from didkit.errors import DidkitWarning, ReadError, first_few
 from didkit.panel import unit_ids
 from didkit.read.files import as_path, digest, read_path
@@ -17,7 +18,6 @@ from didkit.read.workbook import Row, sheets
 
 __all__ = ["read_neighbours"]
 
-_CLOSENESS = ("Extremely close", "Very close", "Close", "Somewhat close", "Not close")
 _RANK = re.compile(r"SN([0-9]{1,2})")
 # Authorities that a list must hold to be of a year: they did not exist before.
 _GEOGRAPHIES = (
@@ -223,10 +223,10 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
             where=name,
             todo="use the list as published",
         )
-    unknown = sorted(set(closeness) - {*_CLOSENESS, ""})
+    unknown = sorted(set(closeness) - {*CLOSENESS, ""})
     if unknown:
         raise ReadError(
-            needed=f"closeness as one of: {', '.join(_CLOSENESS)}",
+            needed=f"closeness as one of: {', '.join(CLOSENESS)}",
             found=first_few(map(repr, unknown)),
             where=name,
             todo="use the list as published",

@@ -49,6 +49,9 @@ def refuse_among_data(plan: Plan, folder: Path) -> None:
     ]
     if plan.comparators.file:
         named.append((plan.comparators.file, ("comparators", "file")))
+    for n, other in enumerate(plan.sensitivity):
+        if other.comparators is not None and other.comparators.file:
+            named.append((other.comparators.file, ("sensitivity", n, "comparators", "file")))
     for path, keys in named:
         place = (plan.folder / path).resolve()
         among = there(place) and place.is_dir() and out.is_relative_to(place)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from didkit.errors import PlanError
 from didkit.panel import unit_id
 from didkit.report import plan_parts as parts
+from didkit.report.plan_comparators import Comparators, comparators
 from didkit.report.plan_file import Section, path_of, read_toml, there
+from didkit.report.plan_power import PowerPart, power
 from didkit.report.plan_sound import file_problems, period_problems, unit_problems
 from didkit.results import Check
 
@@ -97,7 +99,7 @@ class Plan:
     estimand: str
     data: parts.DataPart
     pilots: parts.Pilots
-    comparators: parts.Comparators
+    comparators: Comparators
     window: parts.Window
     metrics: parts.Measures
     inference: parts.Inferences
@@ -106,6 +108,7 @@ class Plan:
     multiplicity: str
     statements: Mapping[str, str]
     source: Path
+    power: PowerPart
     _file: Section = field(repr=False)
     _folder: Path | None = field(default=None, repr=False)
 
@@ -154,7 +157,7 @@ class Plan:
             pilots = parts.pilots(top.table("pilots"))
             sensitivity = parts.variants(top.tables("sensitivity"), pilots.starts)
         with top.gathered():
-            comparators = parts.comparators(top.table("comparators"))
+            against = comparators(top.table("comparators"))
         with top.gathered():
             window = parts.window(top.table("window"))
         with top.gathered():
@@ -162,6 +165,8 @@ class Plan:
         with top.gathered():
             inference = parts.inferences(top.table("inference"))
             checks = parts.checks(top.table("checks"), inference.level, named="checks" in top.raw)
+        with top.gathered():
+            expected = power(top.table("power"))
         method = multiplicity.one_of("method", MULTIPLICITY, "none")
         statements = {key: said.text(key) for key in parts.PROTOCOL if said.has(key)}
         top.has("sensitivity")  # not asked for where the pilots are wrong
@@ -174,7 +179,7 @@ class Plan:
             estimand=estimand,
             data=data_part,
             pilots=pilots,
-            comparators=comparators,
+            comparators=against,
             window=window,
             metrics=metrics,
             inference=inference,
@@ -183,6 +188,7 @@ class Plan:
             multiplicity=method,
             statements=statements,
             source=source,
+            power=expected,
             _file=top,
             _folder=folder,
         )
@@ -236,6 +242,7 @@ class Plan:
             "checks": {type(one).__name__: _plain(one) or True for one in self.checks},
             "sensitivity": self.sensitivity,
             "multiplicity": {"method": self.multiplicity},
+            "power": _plain(self.power) if self.power else {},
             "protocol": dict(self.statements),
         }
         return _flat(nested)

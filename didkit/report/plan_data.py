@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from didkit.design import Against, Design, Pool, Rollout
+from didkit.design import Against, Design, Rollout
 from didkit.errors import DidkitError, PlanError, first_few
 from didkit.panel import Panel, nearest
-from didkit.read import read_dfe, read_neighbours
+from didkit.read import read_dfe
 from didkit.read.files import digest, read_path, table_paths
+from didkit.report.plan_comparators import Comparators, against_of
 from didkit.report.plan_csv import read_csv
 from didkit.report.plan_file import there, together
 from didkit.report.plan_parts import DataFile, Variant
@@ -60,18 +61,19 @@ def load(plan: Plan) -> Loaded:
     files = hashes(plan)
     panel = _panel(plan)
     _check(plan, panel)
-    try:
-        against = _against(plan)
-    except DidkitError as error:
-        raise _named(error, plan, ("comparators", "file")) from error
+    against = _against(plan, panel, plan.comparators, ("comparators",))
     try:
         design = _design(plan, panel, against, Variant("as planned"))
     except DidkitError as error:
         raise _named(error, plan, _section_of(error)) from error
     variants: dict[str, Design] = {}
     for n, one in enumerate(plan.sensitivity):
+        other = against
+        if one.comparators is not None:
+            keys: Keys = ("sensitivity", n, "comparators")
+            other = _against(plan, panel, one.comparators, keys)
         try:
-            variants[one.name] = _design(plan, panel, against, one)
+            variants[one.name] = _design(plan, panel, other, one)
         except DidkitError as error:
             raise _named(error, plan, ("sensitivity", n)) from error
     if hashes(plan) != files:
@@ -84,16 +86,37 @@ def load(plan: Plan) -> Loaded:
     return Loaded(panel, design, files, variants)
 
 
+def _against(plan: Plan, panel: Panel, who: Comparators, keys: Keys) -> Against:
+    """Make a comparison, or name the key of the plan that is wrong."""
+    try:
+        return against_of(who, plan.folder, panel)
+    except DidkitError as error:
+        key = "on" if who.on and "neighbours" not in error.where else "file" if who.file else ""
+        raise _named(error, plan, (*keys, key) if key else keys) from error
+
+
 def _design(plan: Plan, panel: Panel, against: Against, other: Variant) -> Design:
     """Make the design of the plan, but for what an alternative changes."""
     starts = {u: other.start or p for u, p in plan.pilots.starts.items() if u not in other.without}
     stops = {u: p for u, p in plan.pilots.stops.items() if u in starts}
+    contaminated = {
+        unit: since or None
+        for unit, since in plan.pilots.contaminated.items()
+        if unit not in other.without and not (other.start and unit in starts)
+    }
+    treatment: Any = other.treatment or plan.pilots.treatment or "intention_to_treat"
     first, last = other.first or plan.window.first, other.last or plan.window.last
     return Design(
         panel,
-        Rollout(starts, stops=stops),
+        Rollout(
+            starts,
+            stops=stops,
+            first_exposed=None if other.start else plan.pilots.first_exposed,
+            contaminated=contaminated,
+        ),
         against=against,
         selection=plan.pilots.selection,
+        treatment=treatment,
         periods=(first, last) if first else None,
         exclude={
             **plan.comparators.exclude,
@@ -116,9 +139,12 @@ def hashes(plan: Plan) -> tuple[FileHash, ...]:
         (file.path, file.sha256, ("data", "files", n, "path"))
         for n, file in enumerate(plan.data.files)
     ]
-    if plan.comparators.file:
-        where = ("comparators", "file")
-        named.append((plan.comparators.file, plan.comparators.sha256, where))
+    lists: list[tuple[Comparators | None, Keys]] = [(plan.comparators, ("comparators",))]
+    for n, other in enumerate(plan.sensitivity):
+        lists.append((other.comparators, ("sensitivity", n, "comparators")))
+    for who, section in lists:
+        if who is not None and who.file:
+            named.append((who.file, who.sha256, (*section, "file")))
     lost = [
         PlanError(
             needed="a data file or folder that exists",
@@ -180,6 +206,10 @@ def _section_of(error: DidkitError) -> Keys:
         ("exclude", ("comparators", "exclude")),
         ("against", ("comparators",)),
         ("neighbours", ("comparators", "file")),
+        ("Matching", ("comparators",)),
+        ("Balancing", ("comparators",)),
+        ("SyntheticWeights", ("comparators",)),
+        ("Covariates", ("comparators", "on")),
         ("set of", ("comparators",)),
         ("periods=", ("window",)),
         ("start", ("pilots",)),
@@ -326,14 +356,3 @@ def _period_problems(plan: Plan, panel: Panel) -> Iterator[PlanError]:
                 where=plan.where(*keys),
                 todo=f"the data hold {first_few(panel.periods, 20)}",
             )
-
-
-def _against(plan: Plan) -> Against:
-    who = plan.comparators
-    if who.against == "pool":
-        return Pool(who.units or None, include_pilots=who.include_pilots)
-    neighbours = read_neighbours(plan.folder / who.file)
-    if who.against == "union":
-        return neighbours.union(include_pilots=who.include_pilots)
-    aggregate: Literal["mean", "median"] = "median" if who.aggregate == "median" else "mean"
-    return neighbours.per_pilot(aggregate=aggregate, include_pilots=who.include_pilots)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.check import (
+    DetectableEffect,
+    LeaveOneOut,
+    PlaceboPilots,
+    PlaceboStart,
+    PreTrends,
+    RegressionToTheMean,
+)
 from didkit.design import Selection
 from didkit.errors import InferenceError, PlanError, is_number, is_whole
 from didkit.inference import ClusterRobust, Jackknife, Permutation
+from didkit.report.plan_comparators import Comparators, comparators, sha256_of
 from didkit.report.plan_file import Section, written
 from didkit.results import Check, Inference
 
@@ -30,11 +37,16 @@ __all__ = [
     "Window",
 ]
 
-Kind = Literal["pool", "union", "per_pilot"]
-
 CHECKS: dict[str, type[Check]] = {
     one.__name__: one
-    for one in (PreTrends, PlaceboStart, PlaceboPilots, LeaveOneOut, DetectableEffect)
+    for one in (
+        PreTrends,
+        PlaceboStart,
+        PlaceboPilots,
+        LeaveOneOut,
+        RegressionToTheMean,
+        DetectableEffect,
+    )
 }
 """The checks that a plan can name, in the order in which they are run."""
 
@@ -59,9 +71,18 @@ PROTOCOL = (
 )
 """Keys of ``[protocol]``: what the plan says in words about each item of the protocol table."""
 
-_PILOT_KEYS = ("starts", "stops", "units", "start", "selection", "reason")
-_COMPARATOR_KEYS = ("against", "file", "sha256", "aggregate", "include_pilots", "units", "exclude")
-_SHA = re.compile(r"[0-9a-f]{64}")
+_PILOT_KEYS = (
+    "starts",
+    "stops",
+    "units",
+    "start",
+    "selection",
+    "reason",
+    "treatment",
+    "first_exposed",
+    "contaminated",
+)
+TREATMENTS = ("intention_to_treat", "as_treated")
 
 
 @dataclass(frozen=True)
@@ -105,19 +126,9 @@ class Pilots:
     stops: Mapping[str, str]
     selection: Selection
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class Comparators:
-    """Against whom, and who is left out and why."""
-
-    against: Kind
-    file: str = ""
-    sha256: str = ""
-    aggregate: str = ""
-    include_pilots: bool = False
-    units: tuple[str, ...] = ()
-    exclude: Mapping[str, str] = field(default_factory=dict)
+    treatment: str = ""  # "": intention to treat
+    first_exposed: Mapping[str, str] = field(default_factory=dict)
+    contaminated: Mapping[str, str] = field(default_factory=dict)  # "": throughout
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,8 @@ class Variant:
     first: str = ""
     last: str = ""
     start: str = ""
+    treatment: str = ""
+    comparators: Comparators | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +223,7 @@ def _data_file(section: Section) -> DataFile:
     made = DataFile(
         path=section.text("path"),
         reader=cast(Literal["published", "csv"], reader),
-        sha256=_sha256(section),
+        sha256=sha256_of(section),
         release=section.text("release", ""),
         metrics=section.texts("metrics"),
         periods=section.periods("periods"),
@@ -256,18 +269,6 @@ def _columns(section: Section) -> dict[str, str]:
     return found
 
 
-def _sha256(section: Section) -> str:
-    value = section.text("sha256", "").lower()
-    if value and not _SHA.fullmatch(value):
-        section.wrong(
-            "sha256",
-            needed="a SHA-256: 64 hexadecimal digits",
-            value=value,
-            todo="didkit freeze writes those of all files; leave it out if you have none",
-        )
-    return value
-
-
 def _rate(section: Section) -> Rate:
     made = Rate(
         metric=section.text("metric"),
@@ -285,6 +286,11 @@ def pilots(section: Section) -> Pilots:
     listed, start = section.units("units"), section.period("start")
     selection = section.one_of("selection", get_args(Selection))
     reason = section.text("reason", "")
+    treatment = section.one_of("treatment", TREATMENTS, TREATMENTS[0])
+    exposed, contaminated = section.table("first_exposed"), section.table("contaminated")
+    first = {key: str(exposed.period(key)) for key in ("stock", "flow") if exposed.has(key)}
+    exposed.close()
+    since = _since(contaminated)
     section.close()
     if starts and (listed or start):
         raise section.error(
@@ -307,44 +313,18 @@ def pilots(section: Section) -> Pilots:
         stops=dict(sorted(stops.items())),
         selection=cast(Selection, selection),
         reason=reason,
+        treatment="" if treatment == TREATMENTS[0] else treatment,
+        first_exposed=first,
+        contaminated=dict(sorted(since.items())),
     )
 
 
-def comparators(section: Section) -> Comparators:
-    """Read ``[comparators]``."""
-    against = section.one_of("against", get_args(Kind))
-    allowed = {
-        "pool": ("units",),
-        "union": ("file", "sha256"),
-        "per_pilot": ("file", "sha256", "aggregate"),
-    }[against]
-    for key in ("file", "sha256", "aggregate", "units"):
-        if section.has(key) and key not in allowed and "against" not in section.refused:
-            error = section.error(
-                key,
-                needed=f"keys that go with against = {against!r}",
-                found=f"the key {key}",
-                todo="take it out, or choose another against =",
-            )
-            section.note(key, error)
-    made = Comparators(
-        against=cast(Kind, against),
-        file=section.text("file") if "file" in allowed else "",
-        sha256=_sha256(section) if "sha256" in allowed else "",
-        aggregate=section.one_of("aggregate", ("mean", "median")) if "aggregate" in allowed else "",
-        include_pilots=section.truth("include_pilots", False),
-        units=section.units("units") if "units" in allowed else (),
-        exclude=dict(sorted(section.reasons("exclude", keys=_COMPARATOR_KEYS).items())),
-    )
-    section.close()
-    if "units" in allowed and section.raw.get("units") == []:
-        raise section.error(
-            "units",
-            needed="at least one comparator",
-            found="an empty array, which would leave none",
-            todo="name them, or take the line out: then every other unit is one",
-        )
-    return made
+def _since(section: Section) -> dict[str, str]:
+    """Read since when units use the practice outside the programme: a period, or true."""
+    return {
+        unit: "" if section.raw[raw] is True else str(section.period(raw))
+        for unit, raw in section._unit_keys(_PILOT_KEYS)
+    }
 
 
 def window(section: Section) -> Window:
@@ -465,6 +445,8 @@ def _variant(section: Section, starts: Mapping[str, str], taken: Sequence[str]) 
     name = section.text("name")
     first, last, start = (section.period(key) for key in ("first", "last", "start"))
     without, exclude = section.units("without"), section.units("exclude")
+    treatment = section.one_of("treatment", TREATMENTS) if section.has("treatment") else ""
+    others = comparators(section.table("comparators")) if section.has("comparators") else None
     section.close()
     if name in taken:
         raise section.error(
@@ -482,10 +464,11 @@ def _variant(section: Section, starts: Mapping[str, str], taken: Sequence[str]) 
                     todo="pilots stand in without, comparators in exclude",
                 )
                 section.note(key, error)
-    one = Variant(name, without, exclude, first or "", last or "", start or "")
+    one = Variant(name, without, exclude, first or "", last or "", start or "", treatment, others)
     if one == Variant(name):
         raise section.error(
-            needed="something that differs: without, exclude, first and last, or start",
+            needed="something that differs: without, exclude, first and last, start, treatment or "
+            "comparators",
             found="nothing",
             todo="say what differs, or take this section out",
         )

@@ -24,6 +24,10 @@ def file_problems(plan: Plan) -> Iterator[PlanError]:
     ]
     who = plan.comparators
     named.append((who.file, who.sha256, ("comparators", "sha256")))
+    for n, other in enumerate(plan.sensitivity):
+        if other.comparators is not None:
+            keys: tuple[str | int, ...] = ("sensitivity", n, "comparators", "sha256")
+            named.append((other.comparators.file, other.comparators.sha256, keys))
     first: dict[str, tuple[str, tuple[str | int, ...]]] = {}
     for path, sha256, keys in named:
         if not sha256:

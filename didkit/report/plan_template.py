@@ -52,7 +52,9 @@ reason = "Drawn with a lower level, the same in every year"
 [comparators]
 against = "union"               # pool: all others; union: of neighbours; per_pilot: each its own
 file = "neighbours/statistical_neighbours.csv"
-# aggregate = "mean"            # with per_pilot: mean or median
+# aggregate = "mean"            # with per_pilot: mean, median or weighted
+# closest = 5                   # only the first five of each list
+reason = "Published before the programme; likeness in deprivation, not in the outcome"
 
 [comparators.exclude]           # code = why it is left out
 {exclude}
@@ -87,12 +89,23 @@ last = 2019
 # exclude = ["504"]             # further comparators left out
 # start = 2018                  # another start for all pilots
 
+[power]                         # what could be found, from what is assumed before the data
+comparators = 60
+before = 5
+after = 3
+reason = "Spread and persistence as in earlier releases"
+
+[power.cpp]
+sd = 18                         # between authorities, in one year
+icc = 0.67                      # share of that variance that lasts
+ar1 = 0.14                      # of the rest, from one year to the next
+
 [multiplicity]
 method = "holm"                 # none, holm or benjamini-hochberg
 
 [protocol]                      # what the protocol table shows as planned, in words
 missing = "Cells without a value are left out; none is filled in."
-balance = "Levels before the start are shown beside each other."
+balance = "Levels and slopes before the start, in standard deviations; no threshold."
 sensitivity = "Without each pilot; authorities observed in every period; placebos."
 deviations_allowed = "None."
 """

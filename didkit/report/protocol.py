@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from didkit.check import DetectableEffect
-from didkit.errors import DidkitError
+from didkit.report.compared import (
+    balance_in_words,
+    expected_in_words,
+    likeness_in_words,
+    selection_in_words,
+)
 from didkit.report.findable import never
 from didkit.report.numerals import inside, signed
+from didkit.report.planned import SHORT, SILENT, called, other_in_words, pairs, planned
 from didkit.report.record import NOT_COMPARED
-from didkit.results import Check, tables
+from didkit.results import tables
 
 if TYPE_CHECKING:
     from didkit.design import Sample
     from didkit.report.evaluation import Evaluation, MetricResult
     from didkit.report.plan import Plan
-    from didkit.report.plan_parts import Variant
     from didkit.report.record import PlanRecord
 
 __all__ = ["SILENT", "deviation_table", "icc", "planned_table", "protocol_table"]
 
-SILENT = "not planned"
 _ABOVE = "as above"
 _COLUMNS = ["item", "planned", "done"]
-_SHORT = 12  # hexadecimal digits of a hash that readers compare
 
 
 def deviation_table(record: PlanRecord) -> pd.DataFrame:
@@ -49,7 +51,7 @@ def deviation_table(record: PlanRecord) -> pd.DataFrame:
 
 def planned_table(plan: Plan) -> pd.DataFrame:
     """Return the protocol table before the run: ``item, planned, done``; nothing is done yet."""
-    rows = [(name, planned, "") for name, planned in _planned(plan).items()]
+    rows = [(name, said, "") for name, said in planned(plan).items()]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -79,121 +81,25 @@ def protocol_table(evaluation: Evaluation) -> pd.DataFrame:
     (['item', 'planned', 'done'], ['not planned'])
     """
     record = evaluation.record
-    planned = {} if record is None else _planned(record.plan)
+    intended = {} if record is None else planned(record.plan)
     rows = []
     for name, done in _done(evaluation).items():
-        rows.append((name, planned.get(name, SILENT), done))
+        rows.append((name, intended.get(name, SILENT), done))
     for name, fill in _BY_METRIC.items():
-        said = planned.get(name, SILENT)
+        said = intended.get(name, SILENT)
         for n, (metric, result) in enumerate(evaluation.results.items()):
             shown = said if n == 0 or said == SILENT else _ABOVE
-            own = planned.get(f"{name}: {metric}", shown)
+            own = intended.get(f"{name}: {metric}", shown)
             rows.append((f"{name}: {result.metric.label}", own, fill(evaluation, metric)))
     if record is not None:
         rows += _alternatives(evaluation, record)
-    rows.append(("Deviations", planned.get("Deviations", SILENT), _deviations(evaluation)))
-    if "Notes" in planned:
-        rows.append(("Notes", planned["Notes"], ""))
+    rows.append(("Deviations", intended.get("Deviations", SILENT), _deviations(evaluation)))
+    if "Notes" in intended:
+        rows.append(("Notes", intended["Notes"], ""))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-# -- planned -----------------------------------------------------------------------------------
-
-
-def _planned(plan: Plan) -> dict[str, str]:
-    """Return what the plan says of each item; items that hold a metric are not split yet."""
-    said, metrics = plan.statements, plan.metrics
-    who, window = plan.comparators, plan.window
-    starts = sorted(set(plan.pilots.starts.values()))
-    against = {
-        "pool": "every other authority" if not who.units else f"{len(who.units)} named units",
-        "union": f"the neighbours of any pilot ({who.file})",
-        "per_pilot": f"the {who.aggregate} of each pilot's own neighbours ({who.file})",
-    }[who.against]
-    reasons: dict[str, list[str]] = {}
-    for unit, reason in who.exclude.items():
-        reasons.setdefault(reason, []).append(unit)
-    excluded = "; ".join(f"{', '.join(units)} ({reason})" for reason, units in reasons.items())
-    smallest = "; ".join(
-        f"{name} {tables.number(size)}"
-        + (f" ({metrics.direction[name]})" if name in metrics.direction else "")
-        for name, size in metrics.smallest_effect.items()
-    )
-    method = plan.inference.method
-    checks = {type(one).__name__: repr(one) for one in plan.checks}
-    sensitive = [
-        checks[one] for one in ("LeaveOneOut", "PlaceboPilots", "PlaceboStart") if one in checks
-    ]
-    periods = f"{window.first} to {window.last}" if window.first else "every period of the data"
-
-    def joined(*found: str) -> str:
-        return "; ".join(one.rstrip(". ") for one in found if one) or SILENT
-
-    return {
-        "Question": plan.question,
-        "Estimand": plan.estimand,
-        "Plan": f"{plan.title}; SHA-256 {plan.digest[:_SHORT]}…",
-        "Pilots": joined(
-            f"{len(plan.pilots.starts)} ({', '.join(plan.pilots.starts)}), start "
-            f"{', '.join(starts)}; selection: {plan.pilots.selection}",
-            plan.pilots.reason,
-            f"stop: {_pairs(plan.pilots.stops)}" if plan.pilots.stops else "",
-        ),
-        "Comparators": joined(
-            against,
-            "other pilots among them" if who.include_pilots else "",
-            f"left out: {excluded}" if excluded else "none left out by name",
-        ),
-        "Window": joined(
-            periods, f"rises counted from {' to '.join(window.between)}" if window.between else ""
-        ),
-        "Data": joined(
-            *(file.path for file in plan.data.files),
-            *(f"{one.metric} computed over {one.denominator}" for one in plan.data.rates),
-        ),
-        "Metrics": joined(
-            f"primary: {', '.join(metrics.primary)}",
-            f"secondary: {', '.join(metrics.secondary)}" if metrics.secondary else "",
-        ),
-        "Smallest effect of interest": joined(smallest, metrics.smallest_effect_reason),
-        "Inference": joined(
-            "as the design recommends" if method is None else repr(method),
-            f"level {plan.inference.level:g}",
-            f"strata: {plan.inference.strata}" if plan.inference.strata else "",
-            f"clusters: {plan.inference.clusters}" if plan.inference.clusters else "",
-        ),
-        "Multiplicity": joined(
-            f"{plan.multiplicity}, inside the primary and inside the secondary metrics"
-            if plan.multiplicity != "none"
-            else "no adjustment",
-            said.get("multiplicity", ""),
-        ),
-        "Units and cells": said.get("units", SILENT),
-        "Missing data": said.get("missing", SILENT),
-        "Balance before the start": said.get("balance", SILENT),
-        "Intra-cluster correlation": said.get("icc", SILENT),
-        "Smallest detectable effect": joined(
-            checks.get("DetectableEffect", ""), said.get("detectable_effect", "")
-        ),
-        "Pre-trends": joined(checks.get("PreTrends", ""), said.get("pre_trends", "")),
-        "Sensitivity": joined("; ".join(sensitive), said.get("sensitivity", "")),
-        "Few clusters": said.get("few_clusters", SILENT),
-        **{
-            f"Estimate and p-value: {name}": joined(
-                "primary" if name in metrics.primary else "secondary",
-                f"expected: {metrics.direction[name]}" if name in metrics.direction else "",
-            )
-            for name in plan.all_metrics
-        },
-        **{_called(one.name): _other(one) for one in plan.sensitivity},
-        "Deviations": said.get("deviations_allowed", SILENT),
-        **({"Notes": said["notes"]} if "notes" in said else {}),
-    }
-
-
-def _pairs(stops: Mapping[str, Any]) -> str:
-    """Write when each pilot left."""
-    return ", ".join(f"{unit} in {period}" for unit, period in sorted(stops.items()))
+# -- done --------------------------------------------------------------------------------------
 
 
 def _grouped(sample: Sample) -> str:
@@ -201,24 +107,6 @@ def _grouped(sample: Sample) -> str:
     strata, clusters = len(set(sample.strata)), len(set(sample.clusters))
     words = f"; {strata} strata" if strata > 1 else ""
     return words + (f"; {clusters} clusters" if clusters < len(sample.units) else "")
-
-
-def _other(variant: Variant) -> str:
-    """Say in words what an alternative changes."""
-    words = [
-        f"without {', '.join(variant.without)}" if variant.without else "",
-        f"comparators without {', '.join(variant.exclude)}" if variant.exclude else "",
-        f"{variant.first} to {variant.last}" if variant.first else "",
-        f"start {variant.start}" if variant.start else "",
-    ]
-    return "; ".join(one for one in words if one)
-
-
-def _called(alternative: str) -> str:
-    return f"Alternative ({alternative})"
-
-
-# -- done --------------------------------------------------------------------------------------
 
 
 def _done(evaluation: Evaluation) -> dict[str, str]:
@@ -230,7 +118,7 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         starts[start] = starts.get(start, 0) + 1
     sources = evaluation.provenance["sources"]
     files = dict.fromkeys(
-        f"{file} ({sha[:_SHORT]}…)" if sha else str(release)
+        f"{file} ({sha[:SHORT]}…)" if sha else str(release)
         for release, file, sha in zip(
             sources["release"], sources["file"], sources["sha256"], strict=True
         )
@@ -245,12 +133,13 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         "Question": "as in the plan" if record else "",
         "Estimand": first.did.estimand
         + ("; of the other metrics likewise" if len(evaluation.results) > 1 else ""),
-        "Plan": f"SHA-256 {record.digest[:_SHORT]}…; {frozen}" if record else "no plan",
+        "Plan": f"SHA-256 {record.digest[:SHORT]}…; {frozen}" if record else "no plan",
         "Pilots": f"{len(design.pilots)}, start "
         + ", ".join(f"{start} ({n})" for start, n in sorted(starts.items()))
         + f"; selection: {design.selection}"
-        + (f"; stop: {_pairs(design.rollout.stops)}" if design.rollout.stops else ""),
+        + (f"; stop: {pairs(design.rollout.stops)}" if design.rollout.stops else ""),
         "Comparators": f"{len(design.comparators)}, {design.against.describe()}",
+        "Likeness of the comparators": likeness_in_words(design),
         "Window": f"{design.periods[0]} to {design.periods[-1]}, {len(design.periods)} periods",
         "Data": "; ".join(files),
         "Metrics": ", ".join(labels),
@@ -323,30 +212,6 @@ def _missing(evaluation: Evaluation, metric: str) -> str:
     return "; ".join(words)
 
 
-def _balance(evaluation: Evaluation, metric: str) -> str:
-    """Compare levels before the start, in the metric's unit and in standard deviations."""
-    result = evaluation[metric]
-    facts, sample = result.gap.facts, result.did.sample
-    before = _before(sample)
-    with np.errstate(invalid="ignore"):
-        seen = np.isfinite(before)
-        n = seen.sum(axis=1)
-        means = np.where(n > 0, np.where(seen, before, 0).sum(axis=1) / np.maximum(n, 1), np.nan)
-    arms = [means[sample.pilot & (n > 0)], means[~sample.pilot & (n > 0)]]
-    gap = facts["pilots_before"] - facts["comparators_before"]
-    words = (
-        f"mean before the start: pilots {tables.number(facts['pilots_before'])}, comparators "
-        f"{tables.number(facts['comparators_before'])} {result.metric.unit}; "
-        f"difference {signed(gap)}"
-    )
-    if min(map(len, arms)) > 1:
-        pooled = float(np.sqrt((arms[0].var(ddof=1) + arms[1].var(ddof=1)) / 2))
-        if pooled > 0:
-            apart = (float(arms[0].mean()) - float(arms[1].mean())) / pooled
-            words += f", of authorities' means {tables.number(apart)} standard deviations"
-    return words
-
-
 def _before(sample: Sample) -> np.ndarray:
     """Return the cells of the periods before the first start."""
     made: np.ndarray = sample.y[:, : min(sample.starts)]
@@ -414,35 +279,18 @@ def _icc(evaluation: Evaluation, metric: str) -> str:
 def _detectable(evaluation: Evaluation, metric: str) -> str:
     """Give the smallest detectable effect from the noise before the start, and from all of it."""
     result = evaluation[metric]
-    unit = result.metric.unit
     at_end = result.findings.get("DetectableEffect")
-    check = at_end.check if at_end is not None else DetectableEffect(level=evaluation.level)
-    first = min(result.did.sample.starts)
-    after = len(result.did.sample.periods) - first
-    words = "none, for there is one period before the start and no earlier one to start from"
-    if first > 1:
-        words = _before_the_start(evaluation, result, check, min(after, first - 1))
-    words = f"at design, from the periods before the start: {words}"
+    if at_end is not None and (said := never(result)):
+        return f"at design and at analysis: {inside(said)}"
+    expected = expected_in_words(evaluation, metric)
+    words = f"at design, from the periods before the start: {expected}"
     if at_end is None:
         return f"{words}; at analysis: {_not_made(result, 'DetectableEffect')}"
     facts = at_end.facts
-    if said := never(result):
-        return f"at design and at analysis: {inside(said)}"
-    found = f"{tables.number(facts['detectable'])} {unit}".strip()
+    found = f"{tables.number(facts['detectable'])} {result.metric.unit}".strip()
     if np.isfinite(facts["percent"]):
         found += f" ({facts['percent']:.0f}% of the comparators' level)"
     return f"{words}; at analysis: {found}, with {facts['power'] * 100:g}% probability"
-
-
-def _before_the_start(
-    evaluation: Evaluation, result: MetricResult, check: Check, earlier: int
-) -> str:
-    """Return the smallest detectable effect of a start that many periods before the true one."""
-    try:
-        early = result.did.infer(None).refit(evaluation.design.shift(-earlier)).check(check)
-    except DidkitError as error:
-        return f"none ({error.found})"
-    return f"{tables.number(early.facts['detectable'])} {result.metric.unit}".strip()
 
 
 def _pre_trends(evaluation: Evaluation, metric: str) -> str:
@@ -491,13 +339,13 @@ def _sensitivity(evaluation: Evaluation, metric: str) -> str:
 
 def _alternatives(evaluation: Evaluation, record: PlanRecord) -> list[tuple[str, str, str]]:
     """Return one row an alternative and metric: item, planned, done."""
-    planned = {one.name: _other(one) for one in record.plan.sensitivity}
+    planned = {one.name: other_in_words(one) for one in record.plan.sensitivity}
     rows, told = [], set()
     for row in record.sensitivity.to_dict("records"):
         name, label = str(row["name"]), evaluation[str(row["metric"])].metric.label
         said = _ABOVE if name in told else planned.get(name, SILENT)
         told.add(name)
-        rows.append((f"{_called(name)}: {label}", said, _alternative(row)))
+        rows.append((f"{called(name)}: {label}", said, _alternative(row)))
     return rows
 
 
@@ -569,7 +417,8 @@ def _deviations(evaluation: Evaluation) -> str:
 _BY_METRIC: dict[str, Callable[[Evaluation, str], str]] = {
     "Units and cells": _units,
     "Missing data": _missing,
-    "Balance before the start": _balance,
+    "Balance before the start": balance_in_words,
+    "Selection of the pilots": selection_in_words,
     "Intra-cluster correlation": _icc,
     "Smallest detectable effect": _detectable,
     "Pre-trends": _pre_trends,

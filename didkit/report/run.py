@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
+from didkit.check import (
+    DetectableEffect,
+    LeaveOneOut,
+    PlaceboPilots,
+    PlaceboStart,
+    PreTrends,
+    RegressionToTheMean,
+)
 from didkit.design import Design
 from didkit.errors import DidkitError, EstimationError, PlanError
 from didkit.estimate import DiD, EventStudy, Gap
@@ -67,9 +74,9 @@ def evaluate(
         the last of the window.
     checks : sequence of Check, optional
         At most one of a kind; by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
-        `LeaveOneOut` and `DetectableEffect`. `PreTrends` is asked of the event study, the others
-        of the change. `DetectableEffect` is made also where it is not named: it stands beside
-        every estimate that shows no evidence of a change.
+        `LeaveOneOut`, `RegressionToTheMean` and `DetectableEffect`. `PreTrends` is asked of the
+        event study, the others of the change. `DetectableEffect` is made also where it is not
+        named: it stands beside every estimate that shows no evidence of a change.
     truth : mapping of str to float, optional
         True effects in the metrics' units, for data whose answer is known; shown beside the
         intervals.
@@ -193,6 +200,7 @@ def _all_checks(level: float) -> tuple[Check, ...]:
         PlaceboStart(),
         PlaceboPilots(),
         LeaveOneOut(),
+        RegressionToTheMean(),
         DetectableEffect(level=level),
     )
 

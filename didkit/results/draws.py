@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "Labels"]
+__all__ = ["Draws", "Exchange", "Labels"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -15,11 +16,12 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Estimates and CR1 variances for B assignments × k terms, at every hypothesised effect.
+    """Estimates and their variances for B assignments × k terms, at every hypothesised effect.
 
     For the hypothesis that the term's effect is θ, the outcome less θ times the actual treatment
-    is refitted with the pilots of each draw: its estimate is ``b - θ a`` and its variance (CR0)
-    ``v0 - 2 θ v1 + θ² v2``. With the actual assignment a = 1 and v1 = v2 = 0.
+    is refitted with the pilots of each draw: its estimate is ``b - θ a`` and its variance (CR0;
+    for matched sets that of `Exchange`) ``v0 - 2 θ v1 + θ² v2``. With the actual assignment a = 1
+    and v1 = v2 = 0.
 
     Parameters
     ----------
@@ -57,3 +59,32 @@ class Draws:
                 for name in ("b", "a", "v0", "v1", "v2")
             )
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """Matched sets in which units trade places: who with whom, and the estimate when they do.
+
+    The J places (roles) stay as they are: which is that of pilot k, which that of a comparator with
+    which weights in which sets. An order says which unit is in each place.
+
+    Parameters
+    ----------
+    blocks : int array (J,)
+        Units of one block may trade places: those of sets that are linked by a comparator that
+        they share, inside the design's strata.
+    fixed : int
+        Units that keep their place, each a block alone: those without the cells of some term.
+    roles : mapping of statistic ("t", "beta") to int array (J,)
+        Places with one code are alike: swapping their units leaves the statistic as it is.
+    mirrored : mapping of statistic to bool
+        Whether each order has a mirror image with the same absolute statistic.
+    refit : callable
+        Orders (B, J), of positions of units, → `Draws`.
+    """
+
+    blocks: Labels
+    fixed: int
+    roles: Mapping[str, Labels]
+    mirrored: Mapping[str, bool]
+    refit: Callable[[Labels], Draws]

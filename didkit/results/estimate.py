@@ -17,7 +17,8 @@ from didkit.linear import Normal, effective_clusters
 from didkit.markup import items, number, page, paragraph
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
-from didkit.results.draws import Draws, Labels
+from didkit.results.draws import Draws, Exchange, Labels
+from didkit.results.leverage import leverage_table
 from didkit.results.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Estimate:
         difference): those numbers; NaN for a unit that the term does not use.
     reassigned : callable, optional
         Labels (B, J) of cohorts, −1 for comparators, → `Draws`: the refit for many assignments.
+    exchanged : Exchange, optional
+        For matched sets: which units may trade places, and the refit for many such orders.
     assignable : bool array (J,), optional
         Units that could have been pilots, with the cells that a pilot needs; None: all.
     reference : DataFrame, optional
@@ -86,6 +89,7 @@ class Estimate:
     contrast: Floats | None = None
     contributions: Floats | None = None
     reassigned: Callable[[Labels], Draws] | None = None
+    exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
     reference: pd.DataFrame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -255,6 +259,8 @@ class Estimate:
         if sure is not None:
             row.update(sure.facts)
         return pd.DataFrame([row])
+
+    leverage = leverage_table
 
     def effective_clusters(self) -> float:
         """Effective number of clusters G*(0), the least over the terms; NaN where not defined.

@@ -9,17 +9,20 @@ from didkit.simulate.packaged_evaluation import (
 from didkit.simulate.panels import evaluation_design, evaluation_neighbours, evaluation_panel
 from didkit.simulate.process import EvaluationProcess, MetricProcess
 from didkit.simulate.publish import write_published
+from didkit.simulate.selection import SelectionProcess, selection_study
 
 __all__ = [
     "PACKAGED_SEED",
     "EvaluationProcess",
     "MetricProcess",
     "PackagedEvaluation",
+    "SelectionProcess",
     "SyntheticEvaluation",
     "draw",
     "evaluation_design",
     "evaluation_neighbours",
     "evaluation_panel",
     "load_evaluation",
+    "selection_study",
     "write_published",
 ]

@@ -84,6 +84,7 @@ def test_who_and_starts():
         "start": "2013",
         "stop": "",
         "pilots_served": 0,
+        "contaminated": "",
     }
     assert any("different periods" in note for note in made.notes)
 

@@ -96,15 +96,15 @@ def test_pilots_without_a_value_before_are_refused():
     y[[1, 5], :3] = np.nan
     refused(
         lambda: DiD().fit(design_of(y, STARTS), "m"),
-        "at least one pilot",
-        "without values both before and after its start",
+        "a pilot with a value of 'm' before its start",
+        "2 (304 starts in 2014, 316 starts in 2014)",
         kind=DesignError,
     )
     refused(
         lambda: Gap().fit(design_of(y, STARTS), "m"),
-        "at least one pilot",
-        "none for gap_before, before_after, change",
+        "a level to compare, not a change",
         "design.audit()",
+        kind=DesignError,
     )
 
 

@@ -428,13 +428,8 @@ def test_unknown_statistic_is_refused():
         Permutation("wild")
 
 
-def test_sets_and_clusters_are_refused():
-    from didkit.design import MatchedSets
-
+def test_clusters_are_refused():
     ids = codes(N)
-    against = MatchedSets({ids[j]: {ids[0]: 1.0} for j in ONE})
-    with pytest.raises(InferenceError, match="other pilots would have other comparators"):
-        DiD().fit(design_of(noise(N, T, 1), ONE, against=against), "m").infer(Permutation())
     clusters = {unit: str(j // 2) for j, unit in enumerate(ids)}
     design = design_of(noise(N, T, 1), ONE, clusters=clusters)
     with pytest.raises(InferenceError, match="12 clusters of 24 units") as caught:

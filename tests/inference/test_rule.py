@@ -45,10 +45,11 @@ TABLE = [
     (3, 4, None, 6, ClusterRobust("CR2")),
     (4, 3, None, 6, ClusterRobust("CR2")),
     (4, 4, None, 6, ClusterRobust("CR2")),
-    (6, 12, "own", 3, Jackknife()),
-    (7, 14, "own", 3, Jackknife()),
-    (6, 12, "shared", 6, Jackknife()),
+    (6, 12, "own", 3, Permutation("t")),
+    (7, 14, "own", 3, Permutation("t")),
+    (6, 12, "shared", 3, Permutation("t")),
     (5, 10, "own", 6, Jackknife()),
+    (5, 10, "shared", 6, Jackknife()),
 ]
 
 
@@ -85,12 +86,69 @@ def test_clusters_above_units_take_cr2():
     assert advice.inference == ClusterRobust("CR2")
 
 
+def test_sets_in_which_no_p_is_small_enough_take_the_jackknife():
+    """One unit a stratum: nobody trades; two a stratum in one set: p is 1/2 at the least."""
+    ids = codes(18)
+    for strata in (
+        {unit: unit for unit in ids},
+        {unit: "first" if j in (0, 6) else unit for j, unit in enumerate(ids)},
+    ):
+        advice = recommend(DiD().fit(design(6, 12, "own", strata=strata), "m"))
+        assert (advice.case, advice.inference) == (6, Jackknife())
+        assert "the least p by permutation is" in advice.notes[0]
+
+
+def test_sets_that_cannot_trade_take_the_jackknife_and_the_note_says_why():
+    ids = codes(18)
+    weights = {ids[i]: dict.fromkeys(ids[6 + 2 * i : 8 + 2 * i], 0.5) for i in range(6)}
+    y = noise(18, 4, 1)
+    median = MatchedSets(weights, aggregate="median")
+    gaps = y.copy()
+    gaps[7, 1] = np.nan
+    clusters = {unit: str(j // 2) for j, unit in enumerate(ids)}
+    starts = dict.fromkeys(range(6), 2)
+    for made, why in (
+        (DiD("complete").fit(design_of(y, starts, against=median), "m"), "needs aggregate='mean'"),
+        (
+            DiD().fit(design_of(gaps, starts, against=MatchedSets(weights)), "m"),
+            "needs cells='complete'",
+        ),
+        (
+            DiD().fit(design_of(y, starts, against=MatchedSets(weights), clusters=clusters), "m"),
+            "clusters are above units",
+        ),
+    ):
+        advice = recommend(made)
+        assert (advice.case, advice.inference) == (6, Jackknife())
+        assert why in advice.notes[0]
+
+
 def test_notes_say_which_rule_applied_and_why_and_nothing_of_what_is_to_come():
     for n1, n0, sets, said in (
         (1, 20, None, "rule 1 (one pilot, 20 comparators): rank among placebo pilots"),
         (2, 2, None, "rule 2 (2 pilots, 2 comparators): no distribution-free 5 % test exists"),
         (3, 30, None, "rule 5 (3 pilots, 30 comparators): permutation of t"),
-        (6, 12, "own", "rule 3 (6 pilots, 12 comparators, matched sets): the cluster jackknife"),
+        (
+            6,
+            12,
+            "own",
+            "rule 3 (6 pilots, 12 comparators, matched sets; no comparator serves two pilots): "
+            "permutation of t within sets; the jackknife stands beside it",
+        ),
+        (
+            7,
+            2,
+            "shared",
+            "rule 3 (7 pilots, 2 comparators, matched sets; 2 comparators serve more than one "
+            "pilot (at most 7)): permutation of t within sets",
+        ),
+        (
+            5,
+            10,
+            "own",
+            "rule 6 (5 pilots, 10 comparators, matched sets; no comparator serves two pilots): "
+            "the cluster jackknife, by refitting: fewer than 6 pilots",
+        ),
     ):
         (note,) = recommend(DiD().fit(design(n1, n0, sets), "m")).notes
         assert note.startswith(f"inference by {said}")

@@ -69,6 +69,34 @@ def test_ties_and_single_use_are_said() -> None:
     assert title(nobody) == "None of 3 comparators serves more than one of 3 pilots"
 
 
+def test_as_busy_comparators_stand_by_weight_then_id() -> None:
+    sets = {
+        IDS[0]: {IDS[3]: 0.2, IDS[4]: 0.4, IDS[5]: 0.4},
+        IDS[1]: {IDS[3]: 0.2, IDS[4]: 0.4, IDS[5]: 0.4},
+        IDS[2]: {IDS[6]: 1.0},
+    }
+    ax = plot.reuse(make_design(against=dk.MatchedSets(sets)))
+    assert ax.data["unit"].tolist() == [IDS[4], IDS[5], IDS[3], IDS[6]]
+
+
+def test_where_all_serve_all_the_weights_are_drawn() -> None:
+    weights = {unit: (j + 1) / 45 for j, unit in enumerate(IDS[3:])}
+    design = make_design(against=dk.MatchedSets(dict.fromkeys(IDS[:3], weights)))
+    ax = plot.reuse(design)
+    drawn = [width for _, width in bars(ax)]
+    assert drawn == pytest.approx([100 * (9 - j) / 45 for j in range(9)])
+    effective = 45**2 / sum(k**2 for k in range(1, 10))
+    assert (
+        f"Each of 9 comparators serves all 3 pilots; by their weights they count for "
+        f"{effective:.1f}, and Place L has 20.0%" == title(ax)
+    )
+    (line,) = ax.get_lines()
+    assert float(line.get_xdata()[0]) == pytest.approx(100 / 9)
+    alike = dict.fromkeys(IDS[3:], 1 / 9)
+    same = plot.reuse(make_design(against=dk.MatchedSets(dict.fromkeys(IDS[:3], alike))))
+    assert [width for _, width in bars(same)] == [3.0] * 9
+
+
 def test_what_is_no_design_is_refused() -> None:
     with pytest.raises(DidkitError, match=r"estimate\.design"):
         plot.reuse(dk.DiD().fit(make_design(), "m"))  # type: ignore[arg-type]

@@ -488,7 +488,7 @@ def test_every_key_is_in_the_documentation(tmp_path: Path, monkeypatch: pytest.M
     words = page.read_text(encoding="utf-8")
     sections = {"data", "pilots", "comparators", "window", "metrics", "inference", "checks"}
     sections |= {"multiplicity", "protocol", "files", "rates", "starts", "stops", "exclude"}
-    sections |= {"sensitivity"}
+    sections |= {"sensitivity", "contaminated", "first_exposed", "on", "power"}
     assert sections < asked
     codes = {
         "301",
