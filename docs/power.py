@@ -150,14 +150,14 @@ two), so the four columns after it are computed for that window. Error of a simu
 
 {ways(design, n)}
 
-* **`before` and `simulated`** agree: the formula is right where its assumptions hold. Simulation
-  is for estimators and inferences without a formula.
-* **`resampled`** keeps the real skewness and serial correlation, and drops authorities with a
-  gap. Where a few authorities have a break in recording (`cin`), the fitted variation is theirs,
-  and the formula is too pessimistic or too optimistic for everybody else. It says nothing about
-  what sets the real pilots apart, and its draws share their units: more draws do not make the
-  authorities more.
-* An AR1 from five periods is uncertain; the notes of `before` say so where it is at its end.
+* **`before` and `simulated`** answer the same question with the same noise, and differ by the
+  error of the simulation (one seed for all metrics). Simulation is for estimators and inferences
+  without a formula.
+* **`resampled`** keeps the real skewness and serial correlation, and drops authorities with a gap.
+  It is 7 to 12 % below the formula for three metrics, and 28 % above it for `cla`, whose AR1 is at
+  its end (.95): there lasting and passing parts cannot be told apart in five periods, and the
+  formula should not be relied on. It says nothing about what sets the real pilots apart, and its
+  draws share their units: more draws do not make the authorities more.
 
 ## By the number of pilots
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from didkit.design import Against
+from didkit.design import Against, Pool
 from didkit.errors import DesignError, EstimationError, InferenceError, first_few
 from didkit.estimate import Gap
 from didkit.progress import steps
@@ -22,21 +22,26 @@ __all__ = ["OtherComparators"]
 _NUMBERS = ("estimate", "conf_low", "conf_high")
 
 
+def _everybody() -> dict[str, Against]:
+    return {"every other authority": Pool()}
+
+
 @dataclass(frozen=True, eq=False)
 class OtherComparators:
     """Refit with each of other choices of comparators, all else as it is.
 
     Parameters
     ----------
-    choices : mapping of name to Against
-        For example ``{"closest 5": neighbours.closest(5).union(), "every other": Pool()}``.
+    choices : mapping of name to Against, optional
+        For example ``{"closest 5": neighbours.closest(5).union(), "every other": Pool()}``; by
+        default every other authority.
     original : str, default "as designed"
         What to call the comparators that the estimate has.
     inference : Inference, None or "recommended"
         For the refits, at the level of the estimate's own. By default each has the inference that
         suits its design (methods then differ between rows: the column ``method`` says which), or
         none if the estimate has none (``infer(None)``). None: no intervals, and no waiting;
-        matched sets take the jackknife, some seconds each.
+        the jackknife of matched sets takes some seconds each.
 
     Raises
     ------
@@ -59,7 +64,7 @@ class OtherComparators:
     [5]
     """
 
-    choices: Mapping[str, Against]
+    choices: Mapping[str, Against] = field(default_factory=_everybody)
     original: str = field(default="as designed", kw_only=True)
     inference: Inference | Literal["recommended"] | None = field(
         default="recommended", kw_only=True

@@ -229,7 +229,7 @@ class RegressionToTheMean:
         ):
             if selection != name and not open_:
                 continue
-            spread = variation.between / variation.reliability(periods) ** 0.5
+            spread = variation.variance_of(np.full(periods, 1 / periods)) ** 0.5
             farthest = spread * mean_of_highest(n, of) * of / size["n_comparators"]
             side = (1 if distance >= 0 else -1) if self.worst is None else _SIDE[self.worst]
             share = side * distance / farthest

@@ -414,3 +414,14 @@ def test_what_it_says_in_the_docstring_of_beta():
     noisy = rejections(SIMULATED["hub"], 1.0, seeds=600, hub=3.0)
     assert noisy["beta"] > 0.2
     assert noisy["t"] < 0.08
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sd", [1.0, 2.0])
+@pytest.mark.parametrize("name", SIMULATED)
+def test_the_table_of_the_docstring(name, sd):
+    found = rejections(SIMULATED[name], sd, seeds=2000)
+    assert 0.035 <= found["t"] <= 0.07
+    assert found["jackknife"] <= 0.06
+    if sd > 1 and name in ("own", "neighbours", "same"):
+        assert found["beta"] > 0.12

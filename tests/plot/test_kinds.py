@@ -61,7 +61,9 @@ def test_an_unknown_kind_lists_those_there_are(estimate: dk.Estimate) -> None:
 def test_a_design_shows_who_serves_whom() -> None:
     design = make_design(against=neighbours().union())
     assert "pilots_served" in plot.draw(design).data.columns
-    with pytest.raises(DidkitError, match="'reuse', 'missing', 'trends'"):
+    with pytest.raises(
+        DidkitError, match="'neighbour_graph', 'reuse', 'rollout', 'matched', 'missing', 'trends'"
+    ):
         plot.draw(design, kind="gap")
 
 

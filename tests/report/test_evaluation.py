@@ -48,6 +48,7 @@ def test_the_frame_says_what_the_estimates_say(evaluation: Evaluation, design: d
         "PreTrends",
         "PlaceboStart",
         "PlaceboPilots",
+        "RegressionToTheMean",
         "LeaveOneOut",
         "DetectableEffect",
     }

@@ -110,6 +110,7 @@ def test_a_small_plan(home: Path) -> None:
         "PlaceboStart",
         "PlaceboPilots",
         "LeaveOneOut",
+        "RegressionToTheMean",
         "DetectableEffect",
     ]
     assert plan.inference.method is None

@@ -82,7 +82,7 @@ def test_one_period_before_the_start_is_said(path: Path) -> None:
     made = evaluate(Plan.read(path))
     done = dict(protocol_table(made)[["item", "done"]].to_numpy())
     words = done[f"Smallest detectable effect: {made['cla'].metric.label}"]
-    assert words.startswith("at design, from the periods before the start: none, for there is one")
+    assert words.startswith("at design, from the periods before the start: none (")
     assert "; at analysis: " in words
 
 
@@ -93,8 +93,8 @@ def test_the_protocol_file_loads_nothing(path: Path) -> None:
     more = f'\n[[sensitivity]]\nname = "{evil}"\nstart = 2015\n'
     path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
     text = protocol_markdown(evaluate(Plan.read(path)))
-    assert text.count("http://a.example") == 4  # title twice, reason, alternative
-    assert text.count(r"!\[x\](http://a.example/p.png) &lt;b&gt; a\|b") == 4
+    assert text.count("http://a.example") == 5  # title twice, reason twice, alternative
+    assert text.count(r"!\[x\](http://a.example/p.png) &lt;b&gt; a\|b") == 5
     assert "<b>" not in text
 
 
