@@ -234,7 +234,8 @@ def the_choices(found: Mapping[str, dk.Finding], picture: str) -> str:
         f"![Four estimates under each choice of comparators]({picture})",
         "",
         "Estimates per 10,000 children with 95% intervals, each by the method that suits the "
-        "design (permutation against one pool, the cluster jackknife with sets):",
+        f"design and the metric: {methods(found)}. Trading places within sets needs every value "
+        "of every unit; where some are missing the jackknife stands in.",
         "",
     ]
     tables = [finding.table for finding in found.values()]
@@ -259,6 +260,19 @@ def the_choices(found: Mapping[str, dk.Finding], picture: str) -> str:
     lines += ["", "### The choices in full", ""]
     lines += [f"* {choice}: {words}" for choice, words in described.items()]
     return "\n".join([*lines, ""])
+
+
+def methods(found: Mapping[str, dk.Finding]) -> str:
+    """Say which method the intervals of which metrics came from, for one pool and for sets."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for metric, finding in found.items():
+        own = finding.table["described"].str.startswith("for each pilot")
+        for where, rows in (("one pool", ~own), ("sets", own)):
+            used = {str(method).partition(",")[0] for method in finding.table.loc[rows, "method"]}
+            by.setdefault((where, " or ".join(sorted(used))), []).append(metric)
+    return "; ".join(
+        f"with {where} {method} ({', '.join(metrics)})" for (where, method), metrics in by.items()
+    )
 
 
 def in_words(finding: dk.Finding) -> str:

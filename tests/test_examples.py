@@ -10,10 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("event_study", "gap", "long_differences", "methods", "permutation")
+NAMES = ("comparators", "event_study", "gap", "long_differences", "methods", "permutation")
 
 
-def test_there_are_five() -> None:
+def test_there_are_six() -> None:
     found = {path.stem.removeprefix("plot_") for path in (ROOT / "examples").glob("plot_*.py")}
     assert found == set(NAMES)
 
@@ -47,3 +47,14 @@ def test_an_example_writes_its_picture_and_says_one_line(
     assert 350 <= height <= 1200
     assert 5_000 < picture.stat().st_size < 400_000
     assert pixels[..., :3].std() > 0.05  # something is drawn on it
+
+
+def test_readme_s_lines_on_designs_run(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.split("## Who is compared with whom\n", 1)[1]
+    block = part.split("```python\n", 1)[1].split("```", 1)[0]
+    exec(compile(block, "README.md", "exec"), {})  # the design_block of README
+    power, choices, chosen = capsys.readouterr().out.strip().splitlines()
+    assert "would be found with probability 80%" in power
+    assert choices.startswith("With 2 other choices of comparators")
+    assert chosen.startswith("Without any effect, pilots chosen by the mean of the years before")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -272,14 +271,8 @@ def _cells(values: Floats) -> Cells:
 
 def _filled(plan: _Plan, values: Floats) -> Design:
     """Return the plan's design with these cells, its comparators as they are."""
-    panel, name = plan.design.panel, plan.metric.name
-    cells = {other: panel.cells(other) for other in panel.metrics if other != name}
-    made = copy.copy(panel)  # checked once; only these cells are others
-    made._cells = {**cells, name: _cells(np.where(plan.there, values, np.nan))}
-    made.metrics = {**panel.metrics, name: plan.metric}
-    design = plan.design
-    spec = replace(design._spec, panel=made, fixed=design._comparison)
-    return type(design)._from(spec)
+    panel = plan.design.panel.refilled(plan.metric, np.where(plan.there, values, np.nan))
+    return plan.design.on_panel(panel)
 
 
 def _drawn(plan: _Plan, noise: Variation, rng: np.random.Generator) -> Floats:

@@ -14,6 +14,7 @@ from didkit.design.balance import balance
 from didkit.design.edits import (
     compared_with,
     drop,
+    on_panel,
     reassign,
     shift,
     with_treatment,
@@ -518,4 +519,5 @@ class Design:
     reassign = reassign
     shift = shift
     compared_with = compared_with
+    on_panel = on_panel
     with_treatment = with_treatment

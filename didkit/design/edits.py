@@ -14,12 +14,20 @@ from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
 from didkit.design.timing import Treatment, check_treatment
 from didkit.errors import DesignError, first_few, is_whole
-from didkit.panel import Period
+from didkit.panel import Panel, Period
 
 if TYPE_CHECKING:
     from didkit.design.design import Design
 
-__all__ = ["compared_with", "drop", "reassign", "shift", "with_treatment", "without_pilot"]
+__all__ = [
+    "compared_with",
+    "drop",
+    "on_panel",
+    "reassign",
+    "shift",
+    "with_treatment",
+    "without_pilot",
+]
 
 
 def drop(design: Design, unit: object) -> Design:
@@ -241,3 +249,30 @@ def with_treatment(design: Design, treatment: Treatment) -> Design:
     """
     check_treatment(treatment, "Design.with_treatment")
     return type(design)._from(replace(design._spec, treatment=treatment, fixed=design._comparison))
+
+
+def on_panel(design: Design, panel: Panel) -> Design:
+    """Return the same design on another panel of the same units and periods, for simulation.
+
+    Comparators, and weights where there are sets, stay as they are: they are not chosen again.
+
+    Parameters
+    ----------
+    panel : Panel
+        Other cells of the same units and calendar.
+
+    Raises
+    ------
+    DesignError
+        If its units or periods are others.
+    """
+    mine = design.panel
+    if panel.unit_ids != mine.unit_ids or panel.calendar.labels != mine.calendar.labels:
+        raise DesignError(
+            needed="a panel of the same units and periods",
+            found=f"{len(panel.unit_ids)} units, {panel.periods[0]} to {panel.periods[-1]}, where "
+            f"the design has {len(mine.unit_ids)}, {mine.periods[0]} to {mine.periods[-1]}",
+            where="Design.on_panel",
+            todo="make a Design of the other panel",
+        )
+    return type(design)._from(replace(design._spec, panel=panel, fixed=design._comparison))

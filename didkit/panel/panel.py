@@ -23,6 +23,7 @@ from didkit.panel.geography import harmonise, merged
 from didkit.panel.identity import Identity, nearest, unit_id
 from didkit.panel.metric import Metric
 from didkit.panel.rates import compute_rate
+from didkit.panel.refilled import refilled
 from didkit.panel.selection import select
 from didkit.panel.source import Source
 from didkit.panel.status import Cells
@@ -424,6 +425,7 @@ class Panel:
     harmonise = harmonise
     merged = merged
     compute_rate = compute_rate
+    refilled = refilled
     to_parquet = to_parquet
     from_parquet = staticmethod(from_parquet)
     to_csv = to_csv

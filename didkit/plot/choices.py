@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from didkit.errors import DidkitError
 from didkit.plot.style import (
@@ -181,6 +182,7 @@ def _draw(ax: Axes, data: pd.DataFrame, *, most: int) -> None:
     pad = 0.07 * (float(ends.max() - ends.min()) or 1.0)
     limits = float(ends.min()) - pad, float(ends.max()) + pad
     ax.set_xlim(*limits)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))  # labels have room
     ax.set_ylim(-0.6, len(data) - 0.4)
     ax.axvline(0, color=INK, linewidth=0.9, zorder=1)
     first = float(data["estimate"].iloc[0])

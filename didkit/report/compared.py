@@ -40,8 +40,9 @@ def balance_in_words(evaluation: Evaluation, metric: str) -> str:
             continue
         words.append(
             f"{called.get(row['kind'], row['covariate'])}: {signed(float(row['smd_after']))} "
-            f"standard deviations, {signed(float(row['smd_before']))} from all who could have "
-            f"served (chance alone: about ±{float(row['smd_se']):.2g})"
+            "standard deviations from the comparators, "
+            f"{signed(float(row['smd_before']))} from all who could have served "
+            f"(chance alone: about ±{float(row['smd_se']):.2g})"
         )
     return "; ".join(words)
 

@@ -29,6 +29,7 @@ __all__ = [
     "alternatives_in_words",
     "before_the_start",
     "cells_in_words",
+    "chosen_in_words",
     "left_out_in_words",
     "looked_at",
     "methods_in_words",
@@ -190,6 +191,32 @@ def start_in_words(result: MetricResult, *, always: bool) -> str:
     )
 
 
+def chosen_in_words(result: MetricResult) -> str:
+    """Compare with what the choice of the pilots alone would show, where that is as large.
+
+    Of a selection that is not known by its values (a bid) the range over those simulated is given.
+    Nothing is said of matched sets: the number is that of a comparison with a pool.
+    """
+    found = result.findings.get("RegressionToTheMean")
+    if found is None or result.did.sample.sets is not None:
+        return ""
+    bias, actual = found.facts["bias"], found.facts["actual"]
+    if np.isfinite(bias):
+        if not _as_large(bias, actual):
+            return ""
+        return (
+            f"The choice of pilots would by itself show {said_signed(bias)}, {_than(bias, actual)}."
+        )
+    low, high = found.facts["bias_lowest"], found.facts["bias_highest"]
+    far = max(low, high, key=abs)
+    if not _as_large(far, actual):
+        return ""
+    return (
+        f"The choice of pilots could by itself show anything from {interval(low, high)} (had the "
+        f"most extreme been taken), {_than(far, actual)}."
+    )
+
+
 # -- before the start ----------------------------------------------------------------------------
 
 
@@ -243,6 +270,7 @@ def speaks_against(evaluation: Evaluation, metric: str) -> bool:
         or cells_in_words(result, level)
         or methods_in_words(result, level)
         or start_in_words(result, always=False)
+        or chosen_in_words(result)
     )
 
 
@@ -252,6 +280,7 @@ def looked_at(evaluation: Evaluation, metric: str) -> list[str]:
     named = {
         "PlaceboStart": "earlier starts",
         "LeaveOneOut": "leaving one out",
+        "RegressionToTheMean": "how the pilots were chosen",
     }
     found = [words for name, words in named.items() if name in result.findings]
     if "PreTrends" in result.findings:

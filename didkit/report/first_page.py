@@ -14,6 +14,7 @@ from didkit.report.doubts import (
     alternatives_in_words,
     before_the_start,
     cells_in_words,
+    chosen_in_words,
     left_out_in_words,
     looked_at,
     methods_in_words,
@@ -215,5 +216,6 @@ def _mind(evaluation: Evaluation, metric: str) -> str:
         methods_in_words(result, level),
         left_out_in_words(result),
         "" if MORE in before or SAME in before else start_in_words(result, always=False),
+        chosen_in_words(result),
     ]
     return " ".join(filter(None, said))

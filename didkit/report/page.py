@@ -102,7 +102,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
     complete = complete_table(evaluation)
     pilots, comparators = who_tables(evaluation)
     who = [
-        *album.of("", "reuse"),
+        *album.of("", "rollout", "love", "neighbour_graph", "reuse"),
         *(p for name in evaluation.metrics for p in album.of(name, "missing")),
     ]
     metrics = [_metric(evaluation, i, album) for i in range(len(evaluation.metrics))]
@@ -238,6 +238,8 @@ def _data_table(
     title = f"{label}: {picture.title}" if label else picture.title
     if picture.kind == "missing":
         title += ". Where a cell is blank the value is observed"
+    if picture.kind == "rollout":
+        title += ". Where a cell is blank the authority is untreated"
     return html_table(frame, title, name=f"{at}-data", heads=heads)
 
 

@@ -16,6 +16,7 @@ from didkit.report.readouts import numbers
 from didkit.results import Finding, hooks
 
 if TYPE_CHECKING:
+    from didkit.design import Design
     from didkit.report.evaluation import Evaluation, MetricResult
 
 __all__ = ["KINDS", "Album", "Picture", "draw_pictures"]
@@ -29,10 +30,14 @@ KINDS = {
     "events": "Event study",
     "long_differences": "One number an authority",
     "leave_one_out": "Leaving one out",
+    "regression_to_the_mean": "What the choice of pilots would show by itself",
     "forest": "Other ways to say how sure",
     "permutation": "The same statistic had others been pilots",
     "leverage": "Who carries the answer",
     "missing": "Cells without a value",
+    "rollout": "Who started when",
+    "love": "How alike they were before the start",
+    "neighbour_graph": "Who stands beside whom",
     "reuse": "How often each comparator serves",
 }
 
@@ -124,7 +129,8 @@ def draw_pictures(evaluation: Evaluation) -> Album:
         for kind, maker in _makers(result).items():
             draw(name, kind, maker, _note(result) if kind == "long_differences" else "")
         draw(name, "missing", _of_design(evaluation, "missing", metric=name))
-    draw("", "reuse", _of_design(evaluation, "reuse"))
+    for kind, maker in _whole(evaluation).items():
+        draw("", kind, maker)
     return Album(tuple(made), refused)
 
 
@@ -142,12 +148,40 @@ def _makers(result: MetricResult) -> dict[str, Callable[[], Any]]:
     left: Finding | None = result.findings.get("LeaveOneOut")
     if left is not None:
         makers["leave_one_out"] = left.plot
+    chosen: Finding | None = result.findings.get("RegressionToTheMean")
+    if chosen is not None:
+        makers["regression_to_the_mean"] = chosen.plot
     makers["forest"] = lambda: hooks.draw(did, kind="forest", table=result.methods)
     sure = did.uncertainty
     if sure is not None and sure.null is not None:
         makers["permutation"] = lambda: did.plot(kind="permutation")
     makers["leverage"] = lambda: did.plot(kind="leverage")
     return makers
+
+
+def _whole(evaluation: Evaluation) -> dict[str, Callable[[], Any]]:
+    """Return how the pictures of the design are drawn; what would be empty is not asked for."""
+    design = evaluation.design
+    makers: dict[str, Callable[[], Any]] = {}
+    if _has_calendar(design):
+        makers["rollout"] = _of_design(evaluation, "rollout")
+    makers["love"] = lambda: hooks.draw(design.balance(list(evaluation.metrics)))
+    if design.sets is not None or getattr(design.against, "neighbours", None) is not None:
+        makers["neighbour_graph"] = _of_design(evaluation, "neighbour_graph")
+    makers["reuse"] = _of_design(evaluation, "reuse")
+    return makers
+
+
+def _has_calendar(design: Design) -> bool:
+    """Whether there is more to see than one start for all."""
+    rollout = design.rollout
+    return bool(
+        len(set(design.starts.values())) > 1
+        or rollout.stops
+        or rollout.contaminated
+        or rollout.dose
+        or rollout.first_exposed
+    )
 
 
 def _of_design(evaluation: Evaluation, kind: str, **options: str) -> Callable[[], Any]:

@@ -153,8 +153,10 @@ class Plan:
         multiplicity, said = top.table("multiplicity"), top.table("protocol")
         with top.gathered():
             data_part = parts.data_part(top.table("data"))
+        marked = False
         with top.gathered():
             pilots = parts.pilots(top.table("pilots"))
+            marked = bool(pilots.contaminated)
             sensitivity = parts.variants(top.tables("sensitivity"), pilots.starts)
         with top.gathered():
             against = comparators(top.table("comparators"))
@@ -164,7 +166,9 @@ class Plan:
             metrics = parts.measures(top.table("metrics"))
         with top.gathered():
             inference = parts.inferences(top.table("inference"))
-            checks = parts.checks(top.table("checks"), inference.level, named="checks" in top.raw)
+            checks = parts.checks(
+                top.table("checks"), inference.level, named="checks" in top.raw, marked=marked
+            )
         with top.gathered():
             expected = power(top.table("power"))
         method = multiplicity.one_of("method", MULTIPLICITY, "none")
@@ -272,8 +276,8 @@ class Plan:
     @property
     def named_checks(self) -> frozenset[str]:
         """Checks that the plan names: without ``[checks]`` none, though all are run."""
-        level = self.inference.level
-        if "checks" in self._file.raw or self.checks != parts.all_checks(level):
+        usual = parts.all_checks(self.inference.level, marked=bool(self.pilots.contaminated))
+        if "checks" in self._file.raw or self.checks != usual:
             return frozenset(type(one).__name__ for one in self.checks)
         return frozenset()
 

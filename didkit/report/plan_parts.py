@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from didkit.check import (
+    Contamination,
     DetectableEffect,
     LeaveOneOut,
     PlaceboPilots,
@@ -45,6 +46,7 @@ CHECKS: dict[str, type[Check]] = {
         PlaceboPilots,
         LeaveOneOut,
         RegressionToTheMean,
+        Contamination,
         DetectableEffect,
     )
 }
@@ -475,19 +477,24 @@ def _variant(section: Section, starts: Mapping[str, str], taken: Sequence[str]) 
     return one
 
 
-def all_checks(level: float) -> tuple[Check, ...]:
-    """Return the checks of a plan that names none, in the order in which they are run."""
+def all_checks(level: float, *, marked: bool) -> tuple[Check, ...]:
+    """Return the checks of a plan that names none, in the order in which they are run.
+
+    `Contamination` only where contaminated units are marked: otherwise there is nothing to ask.
+    """
     return tuple(
         DetectableEffect(level=level) if kind is DetectableEffect else kind()
         for kind in CHECKS.values()
+        if marked or kind is not Contamination
     )
 
 
-def checks(section: Section, level: float, *, named: bool) -> tuple[Check, ...]:
+def checks(section: Section, level: float, *, named: bool, marked: bool) -> tuple[Check, ...]:
     """Read ``[checks]``; without that section all are run."""
     made: list[Check] = []
+    unnamed = {type(one) for one in all_checks(level, marked=marked)} if not named else set()
     for name, kind in CHECKS.items():
-        given = section.raw[name] if section.has(name) else not named
+        given = section.raw[name] if section.has(name) else kind in unnamed
         if isinstance(given, dict):
             inner = section.table(name)
             options = {} if "level" in given or kind is not DetectableEffect else {"level": level}
@@ -527,6 +534,9 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
             right, needed = is_whole(value), "a whole number"
         elif is_number(one.default):
             right, needed = is_number(value), "a number"
+        elif isinstance(one.default, tuple):
+            right = isinstance(value, list) and all(map(is_number, value))
+            value, needed = tuple(value) if right else value, "a list of numbers"
         else:
             right, needed = isinstance(value, str), "text in quotes"
         if not right:

@@ -7,12 +7,22 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from didkit.report.numerals import equals, signed
+from didkit.check.selected import ESTIMATORS
+from didkit.report.numerals import equals, joined, plural, signed
 from didkit.results.tables import number
 
 __all__ = ["numbers", "readable"]
 
 _BINS = 20
+_ALIKE = 1e-9  # shares that differ by rounding only
+_MOST_SAID = 5  # comparators by name, in a sentence
+_CHOSEN = {
+    "random": "at random",
+    "latest_value": "by the last year before",
+    "average": "by the mean of the years before",
+    "permanent": "for a gap that lasts",
+}
+_MEASURED = {"level": "mean before", "last": "last value", "slope": "slope"}
 _HEADS = {
     "when": "When",
     "pilots": "Pilots",
@@ -54,11 +64,35 @@ _HEADS = {
     "status": "Status",
     "as_large": "Counted in p",
     "statistic": "Statistic",
+    "selection": "If pilots were chosen",
+    "estimator": "Comparison",
+    "bias": "Shows without any effect",
+    "mc_error": "Monte Carlo error (0: exact)",
+    "rank": "Had the most extreme been taken",
+    "covariate": "Before the start",
+    "pool": "All who could serve",
+    "smd_before": "SD from all who could serve",
+    "smd_after": "SD from comparators",
+    "smd_se": "By chance alone, SD",
+    "var_ratio_before": "Variance over that of all who could serve",
+    "var_ratio_after": "Variance over that of comparators",
+    "ess": "Effective comparators",
 }
 _DROPPED = {
     "events": ["term", "position", "n_pilots", "n_comparators"],
     "leave_one_out": ["shown", "drawn", "y"],
     "reuse": ["shown", "drawn", "y"],
+    "regression_to_the_mean": ["y"],
+    "love": [
+        "kind",
+        "metric",
+        "unit",
+        "difference",
+        "n_pilots",
+        "n_comparators",
+        "n_pool",
+        "shown",
+    ],
     "overview": ["metric"],
     "long_differences": ["y", "weight"],
     "forest": [
@@ -191,6 +225,56 @@ def _reuse(data: pd.DataFrame) -> list[str]:
     return [f"{n} serve{'s' if n == 1 else ''} {served}" for served, n in counts.items()]
 
 
+def _regression(data: pd.DataFrame) -> list[str]:
+    """Read the estimator in use out; the others stand in the table."""
+    parts = []
+    for row in data[data["estimator"] == "did"].to_dict("records"):
+        most = row["rank"]
+        more = f" ({signed(most)} had the most extreme been taken)" if np.isfinite(most) else ""
+        parts.append(f"DiD, if chosen {_CHOSEN[row['selection']]}: {signed(row['bias'])}{more}")
+    return parts
+
+
+def _love(data: pd.DataFrame) -> list[str]:
+    parts = []
+    for row in data[data["shown"].astype(bool)].to_dict("records"):
+        ends = {"the pool": row["smd_before"], "comparators": row["smd_after"]}
+        said = [f"{signed(size)} from {whom}" for whom, size in ends.items() if np.isfinite(size)]
+        named = ", ".join(filter(None, [row["label"], _MEASURED.get(row["kind"], "")]))
+        parts.append(f"{named}: {', '.join(said)}")
+    return parts
+
+
+def _neighbour_graph(data: pd.DataFrame) -> list[str]:
+    """Name those beside most pilots, and the pilots on lists of others."""
+    each = data[data["kind"] == "serves"].drop_duplicates("other")
+    shared = each[each["serves"] > 1].sort_values(["serves", "other"], ascending=[False, True])
+    parts = [
+        f"{row['other_name']} beside {row['serves']} pilots"
+        for row in shared.head(_MOST_SAID).to_dict("records")
+    ]
+    if len(shared) > _MOST_SAID:
+        parts.append(f"{len(shared) - _MOST_SAID} more beside two or more")
+    barred = int((data["kind"] == "barred").sum())
+    return [*parts, f"{plural(barred, 'place')} on lists held by pilots"] if barred else parts
+
+
+def _rollout(data: pd.DataFrame) -> list[str]:
+    """Say in each period who starts, who leaves and who takes the practice up outside."""
+    found = {
+        "start in": data["intention_to_treat"].astype(bool),
+        "left by": data["state"] == "left",
+        "use it outside the programme from": data["contaminated"].astype(bool),
+    }
+    parts = []
+    for words, cells in found.items():
+        for period, mine in data[cells].drop_duplicates("unit").groupby("period", sort=True):
+            few = len(mine) <= _MOST_SAID
+            who = joined(mine["name"].tolist()) if few else f"{len(mine)} authorities"
+            parts.append(f"{words} {period}: {who}")
+    return parts
+
+
 _SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "overview": _overview,
     "gap": _gap,
@@ -203,6 +287,10 @@ _SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "leverage": _leverage,
     "missing": _missing,
     "reuse": _reuse,
+    "regression_to_the_mean": _regression,
+    "love": _love,
+    "neighbour_graph": _neighbour_graph,
+    "rollout": _rollout,
 }
 
 
@@ -222,8 +310,18 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         return _by_period(data), _HEADS
     if kind == "leverage":
         return _heaviest(data), _HEADS
+    if kind == "neighbour_graph":
+        return _by_pilot(data), {}
+    if kind == "rollout":
+        return _calendar(data), _HEADS
     if kind == "reuse":
         data = _busiest(data)
+    if kind == "regression_to_the_mean":
+        data = data.assign(
+            selection=data["selection"].map(_CHOSEN), estimator=data["estimator"].map(ESTIMATORS)
+        )
+    if kind == "love":
+        data = _measured(data)
     shown = data.drop(columns=[n for n in _DROPPED.get(kind, []) if n in data.columns])
     heads = dict(_HEADS)
     if kind == "events":
@@ -234,7 +332,7 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         shown.insert(0, "label", label)
     if kind == "forest":
         shown = shown.assign(method=_marked(data))
-    if kind == "overview":
+    if kind in ("overview", "love"):
         heads["label"] = "Measure"
     kept = [name for name in shown.columns if shown[name].notna().any()]
     kept = [name for name in kept if not (shown[name].astype(object) == "").all()]
@@ -266,6 +364,59 @@ def _by_period(data: pd.DataFrame) -> pd.DataFrame:
     units = pd.MultiIndex.from_frame(lacking[["unit", "name"]].drop_duplicates())
     laid = wide.reindex(index=units, columns=periods).astype(object)  # a full period is all NaN
     return laid.fillna("").reset_index()
+
+
+def _by_pilot(data: pd.DataFrame) -> pd.DataFrame:
+    """One row a pilot: who stands beside it, with weights where they differ, and who may not."""
+    serves = data["kind"] == "serves"
+    weights = data.loc[serves, "weight"].groupby(data["pilot"])
+    uneven = (weights.max() - weights.min()).max() > _ALIKE
+    rows = []
+    for _, mine in data.groupby("pilot", sort=True):
+        beside = mine[mine["kind"] == "serves"].sort_values(
+            ["weight", "other"], ascending=[False, True]
+        )
+        barred = mine[mine["kind"] == "barred"].sort_values("other")
+        names = [
+            f"{row['other_name']} ({row['weight']:.0%})" if uneven else row["other_name"]
+            for row in beside.to_dict("records")
+        ]
+        rows.append(
+            {
+                "Pilot": mine["pilot_name"].iloc[0],
+                "Comparators beside it": ", ".join(names),
+                "Pilots on its list, who may not serve": ", ".join(barred["other_name"]),
+            }
+        )
+    made = pd.DataFrame(rows)
+    return made.loc[:, (made != "").any()] if len(made) else made
+
+
+def _calendar(data: pd.DataFrame) -> pd.DataFrame:
+    """Lay out, a row a unit and a column a period, who was treated; what is untreated is blank."""
+    mine = data[data["shown"].astype(bool)]
+    said = mine["state"].where(mine["state"] != "untreated", "")
+    dosed = (mine["dose"] > 0) & (said != "")
+    if mine.loc[dosed, "dose"].nunique() > 1:
+        said = said.where(~dosed, said + " (" + mine["dose"].map(number) + ")")
+    units = pd.MultiIndex.from_frame(mine[["unit", "name"]].drop_duplicates())
+    wide = mine.assign(said=said).pivot(index=["unit", "name"], columns="period", values="said")
+    return wide.reindex(index=units, columns=list(dict.fromkeys(mine["period"]))).reset_index()
+
+
+def _measured(data: pd.DataFrame) -> pd.DataFrame:
+    """Put the measure first, and take its short name out of what was looked at."""
+    spans = [
+        str(row["covariate"]).removeprefix(str(row["metric"])).strip()
+        for row in data.to_dict("records")
+    ]
+    last = data["kind"] == "last"
+    named = data.assign(
+        covariate=[
+            f"last value, {s}" if is_last else s for s, is_last in zip(spans, last, strict=True)
+        ]
+    )
+    return named[["label", *(name for name in named.columns if name != "label")]]
 
 
 def _busiest(data: pd.DataFrame) -> pd.DataFrame:

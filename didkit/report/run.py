@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from didkit.check import (
+    Contamination,
     DetectableEffect,
     LeaveOneOut,
     PlaceboPilots,
@@ -74,9 +75,10 @@ def evaluate(
         the last of the window.
     checks : sequence of Check, optional
         At most one of a kind; by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
-        `LeaveOneOut`, `RegressionToTheMean` and `DetectableEffect`. `PreTrends` is asked of the
-        event study, the others of the change. `DetectableEffect` is made also where it is not
-        named: it stands beside every estimate that shows no evidence of a change.
+        `LeaveOneOut`, `RegressionToTheMean` and `DetectableEffect`, and `Contamination` where
+        the rollout marks contaminated units. `PreTrends` is asked of the event study, the others
+        of the change. `DetectableEffect` is made also where it is not named: it stands beside
+        every estimate that shows no evidence of a change.
     truth : mapping of str to float, optional
         True effects in the metrics' units, for data whose answer is known; shown beside the
         intervals.
@@ -138,7 +140,7 @@ def evaluate(
         inference=inference,
         level=level,
         between=between,
-        checks=_all_checks(level) if checks is None else check_checks(checks),
+        checks=_all_checks(design, level) if checks is None else check_checks(checks),
         truth=truth,
         description=description or "",
     )
@@ -194,13 +196,15 @@ def _usual(design: Design) -> tuple[str, ...]:
     return chosen
 
 
-def _all_checks(level: float) -> tuple[Check, ...]:
+def _all_checks(design: Design, level: float) -> tuple[Check, ...]:
+    marked = (Contamination(),) if design.rollout.contaminated else ()
     return (
         PreTrends(),
         PlaceboStart(),
         PlaceboPilots(),
         LeaveOneOut(),
         RegressionToTheMean(),
+        *marked,
         DetectableEffect(level=level),
     )
 

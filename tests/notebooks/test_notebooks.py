@@ -68,8 +68,12 @@ def notebook(number: str) -> Path:
 # -- form ------------------------------------------------------------------------------------------
 
 
-def test_the_two_notebooks_are_there() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_quickstart", "02_before_and_after"]
+def test_the_three_notebooks_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_quickstart",
+        "02_before_and_after",
+        "03_whom_to_compare",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -404,3 +408,141 @@ def test_forty_worlds_say_what_the_prose_says(tmp_path: Path) -> None:
     assert claims["gap afterwards"] > 20
     assert claims["DiD"] <= 5  # 2 expected
     assert abs(did.mean()) < 2 * did.std() / np.sqrt(len(did))  # "scatters around the truth"
+
+
+# -- 03: whom to compare ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compare(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    return run(code(notebook("03")), "compare", tmp_path_factory.mktemp("compare"))
+
+
+def test_who_serves_whom_is_counted_as_the_lists_have_it(
+    compare: tuple[dict[str, Any], str],
+) -> None:
+    names, said = compare
+    lists, pilots = names["neighbours"].table, set(names["design"].pilots)
+    mine = lists[lists["unit"].isin(pilots)]
+    others = mine[~mine["neighbour"].isin(pilots)]["neighbour"].value_counts()
+    assert len(mine) == 100  # "ten lists of ten are a hundred places"
+    assert f"{len(mine) - others.sum()} of them taken by pilots" in said
+    assert f"{len(others)} different comparators are left" in said
+    assert f"{(others > 1).sum()} serve two pilots or more" in said
+    assert f"serves {others.max()}." in said
+    assert names["top"]["unit"] == others.idxmax()
+    # "all pilots are compared with the same mean": each once
+    assert (names["design"].reuse()["weight"] == names["once"]).all()
+    assert names["top"]["weight"] > 2 * names["once"]  # "counts several times"
+
+
+def test_the_balance_is_described_as_it_is(compare: tuple[dict[str, Any], str]) -> None:
+    names, said = compare
+    assert len(names["measures"]) == 12  # "twelve measures"
+    assert set(names["measures"].loc[names["closer"], "metric"]) == {"cla"}  # "Only in those of"
+    assert names["closer"].sum() == 3
+    assert "in 3 of 12" in said
+    assert names["beyond"].any()
+
+
+def test_other_comparators_agree_and_are_off_together(
+    compare: tuple[dict[str, Any], str],
+) -> None:
+    names, said = compare
+    moved, truth = names["moved"], names["evaluation"].truth
+    assert len(moved) == 7  # "all seven"
+    assert moved["estimate"].notna().all()
+    assert (moved["estimate"] < -5).all()  # "off on the same side"
+    assert np.ptp(moved["estimate"]) < 2 < np.ptp(moved["gap_before"])  # "the estimate much less"
+    assert 0 < names["missed"].sum() < 7  # "whether zero is inside depends on the row"
+    assert f"{names['missed'].sum()} of 7 intervals miss it" in said
+    assert {names["rows"][label]["truth"] for label in names["rows"]} == set(truth.values()) == {0}
+    (everybody,) = moved.loc[moved["choice"] == "every other authority", "comparators"]
+    assert everybody > 130  # "which chance hardly moves"
+
+
+def test_matching_on_the_last_year_looks_fairer_and_the_study_says_what_it_does(
+    compare: tuple[dict[str, Any], str],
+) -> None:
+    names, _ = compare
+    before, after = (names["balanced"][how].abs() for how in ("one pool", "matched on 2017"))
+    assert after["last"] < 0.02  # "nothing is left of the difference"
+    assert (after < before).all()  # "level and slope are nearer too"
+    bias, ways, chosen = names["bias"].abs(), names["WAYS"], names["CHOSEN"]
+    assert (bias.max(axis=1) > 0.1).all()  # "no row is near nought in every column"
+    matched, did = bias.loc[ways["matched_last"]], bias.loc[ways["did"]]
+    latest, average, permanent = (chosen[k] for k in ("latest_value", "average", "permanent"))
+    assert matched[latest] < 0.5 * did[latest]  # "removes most of the bias"
+    assert matched[average] > 0.95 * did[average]  # "none of it"
+    longer = bias.loc[ways["matched_mean"], permanent]
+    assert did[permanent] < 0.01 < 0.03 < matched[permanent] < longer  # "a larger one there"
+    error = names["study"].set_index(["selection", "estimator"])["mc_error"]
+    assert matched[permanent] > 3 * error["permanent", "matched_last"]
+
+
+def test_another_selection_is_advised_otherwise(compare: tuple[dict[str, Any], str]) -> None:
+    names, said = compare
+    design = names["design"]
+    assert design.selection == "average"  # "chosen for their average over years"
+    assert "selection='average'" in said
+    told = dk.Design(
+        design.panel,
+        design.rollout,
+        against=design.against,
+        selection="latest_value",
+        periods=(design.periods[0], design.periods[-1]),
+    )
+    finding = dk.DiD().fit(told, "cpp").infer(None).check(dk.RegressionToTheMean())
+    advice = [one.headline.rsplit("smallest for ", 1)[1] for one in (names["regression"], finding)]
+    assert advice[0] != advice[1]
+
+
+def test_what_limits_the_power_is_the_pilots(compare: tuple[dict[str, Any], str]) -> None:
+    names, said = compare
+    now = names["expected"].facts["detectable"]
+    pilots, others = (one.facts["detectable"] for one in names["twice"].values())
+    assert pilots < 0.75 * now
+    assert now > others > 0.95 * now  # "hardly help"
+    assert f"{pilots:.1f} per 10,000" in said
+    before = [period for period in names["design"].periods if period < "2018"]
+    level = names["panel"].wide("cpp").loc[list(names["design"].comparators), before]
+    assert level.mean().mean() == pytest.approx(48, abs=2)  # "near fifty"
+    assert names["planned"]["power"]["before"] == len(before)
+
+
+def test_the_lines_of_the_plan_are_read_as_a_plan(
+    compare: tuple[dict[str, Any], str], tmp_path: Path
+) -> None:
+    from didkit.report.plan_template import write_template
+
+    names, said = compare
+    assert names["LINES"] in said
+    file = write_template(tmp_path)
+    text = file.read_text(encoding="utf-8")
+    for first, last in (
+        ("[comparators]", "[comparators.exclude]"),
+        ("[[sensitivity]]", "[multiplicity]"),
+    ):
+        head, rest = text.split(f"\n{first}", 1)
+        text = f"{head}\n{last}" + rest.split(f"\n{last}", 1)[1]
+    file.write_text(text + "\n" + names["LINES"], encoding="utf-8")
+    plan = dk.Plan.read(file)
+    assert plan.comparators.against == "union"
+    alternatives = {one.name: one for one in plan.sensitivity}
+    assert list(alternatives) == ["closest five of each list", "every other authority"]
+    noise = plan.power.assumed["cpp"]
+    spread = names["spread"]
+    assert noise.sd == pytest.approx((spread.between**2 + spread.within**2) ** 0.5, abs=0.05)
+    assert noise.icc == pytest.approx(spread.icc, abs=0.005)
+    assert noise.ar1 == pytest.approx(spread.ar1, abs=0.005)
+
+
+def test_the_third_runs_through_with_predictions(tmp_path: Path) -> None:
+    source = code(notebook("03"), until="## 3. Other")
+    for name, value in (("comparators", 90), ("busiest", 2), ("nearer", 10)):
+        assert f"\n{name} = None" in source
+        source = source.replace(f"\n{name} = None", f"\n{name} = {value}")
+    _, said = run(source, "predicted", tmp_path)
+    assert "You said 90 comparators: 26 off." in said
+    assert "You said 2 lists: 2 off." in said
+    assert "You said 10." in said

@@ -100,6 +100,35 @@ def foot(ax: Axes) -> str:
     return " ".join(ax.get_xlabel().split())
 
 
+def _contaminated(design: dk.Design, metric: str) -> dk.Estimate:
+    """The change where the first comparator has used the practice from the middle of the window."""
+    rollout = dk.Rollout(
+        design.starts,
+        contaminated={design.comparators[0]: design.periods[len(design.periods) // 2]},
+    )
+    marked = dk.Design(
+        design.panel, rollout, against=dk.Pool(design.comparators), selection=design.selection,
+        periods=(design.periods[0], design.periods[-1]),
+    )  # fmt: skip
+    return dk.DiD().fit(marked, metric).infer(dk.ClusterRobust("CR2"))
+
+
+def _others(design: dk.Design) -> dict[str, dk.Pool]:
+    """Two other choices of comparators: halves of those that there are."""
+    half = len(design.comparators) // 2
+    return {
+        "the first half": dk.Pool(design.comparators[:half]),
+        "the second half, under a name that is long": dk.Pool(design.comparators[half:]),
+    }
+
+
+def _power() -> dk.Power:
+    return dk.DetectableEffect().expected(
+        dk.Variation(between=4, within=9, ar1=0.3),
+        pilots=range(2, 12), comparators=[20, 60], before=4, after=4,
+    )  # fmt: skip
+
+
 def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict[str, Axes]:
     """Draw every picture there is, each on what `ax()` gives."""
     cr2 = dk.ClusterRobust("CR2")
@@ -113,6 +142,9 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "placebo start": did.check(dk.PlaceboStart()),
         "placebo pilots": did.check(dk.PlaceboPilots(draws=99)),
         "detectable": did.check(dk.DetectableEffect()),
+        "regression to the mean": did.check(dk.RegressionToTheMean(draws=100)),
+        "contamination": _contaminated(design, metric).check(dk.Contamination()),
+        "other comparators": did.check(dk.OtherComparators(_others(design))),
     }
     table = did.inference_table([cr2, dk.Permutation(draws=99), dk.Jackknife()])
     return {
@@ -125,5 +157,10 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "leverage": did.plot(ax(), kind="leverage"),
         "missing": plot.missing(design, metric, ax()),
         "reuse": plot.reuse(design, ax()),
+        "rollout": plot.rollout(design, ax()),
+        "neighbour graph": plot.neighbour_graph(design, ax()),
+        "matched": plot.matched(design, metric, ax()),
+        "love": plot.love(design.balance([metric]), ax()),
+        "power": _power().plot(ax()),
         **{name: finding.plot(ax()) for name, finding in found.items()},
     }

@@ -9,12 +9,13 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from helpers import design_of
+from helpers import codes, design_of
 from report.places import make_design
 
 import didkit as dk
 from didkit import plot
 from didkit.report import Evaluation, evaluate
+from didkit.report.doubts import chosen_in_words, speaks_against
 from didkit.report.findable import findable
 from didkit.report.first_page import first_page
 from didkit.report.methods import methods_note
@@ -26,6 +27,7 @@ from didkit.report.words import (
     compared,
     frozen_in_words,
     not_the_difference,
+    sentences,
     short,
     unlimited,
 )
@@ -59,6 +61,62 @@ def with_change(
         results={"cla": replace(result, did=did)},
         record=replace(evaluation.record, **record),  # type: ignore[arg-type]
     )
+
+
+# -- how the pilots were chosen ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"bias": 3.0, "actual": -2.0}, "would by itself show +3.0, more than the change itself."),
+        ({"bias": -2.0, "actual": 2.0}, "would by itself show −2.0, as much as the change itself."),
+        ({"bias": 1.0, "actual": -2.0}, ""),
+        ({"bias": 0.0, "actual": 0.0}, ""),
+        (
+            {"bias": np.nan, "bias_lowest": -4.0, "bias_highest": 1.0, "actual": -2.0},
+            "could by itself show anything from −4.0 to +1.0 (had the most extreme been taken), "
+            "more than the change itself.",
+        ),
+        ({"bias": np.nan, "bias_lowest": -1.0, "bias_highest": 1.5, "actual": -2.0}, ""),
+    ],
+)
+def test_the_choice_of_pilots_is_a_doubt_where_it_is_as_large_as_the_change(
+    evaluation: Evaluation, facts: dict[str, float], expected: str
+) -> None:
+    result = evaluation["cla"]
+    found = result.findings["RegressionToTheMean"]
+    told = replace(found, facts={**found.facts, **facts})
+    mine = replace(result, findings={"RegressionToTheMean": told})
+    made = replace(evaluation, results={"cla": mine}, record=None)
+    said = chosen_in_words(mine)
+    assert said == (f"The choice of pilots {expected}" if expected else "")
+    assert speaks_against(made, "cla") == bool(expected)
+    mind = answers(made)["What would change our mind?"]
+    if expected:
+        assert said in mind
+        assert said in sentences(made, "cla")["What would change our mind"]
+    else:
+        assert "Looked at: how the pilots were chosen" in mind
+        assert "The choice of pilots" not in mind
+    without = replace(mine, findings={})
+    assert chosen_in_words(without) == ""
+
+
+def test_of_matched_sets_the_choice_of_pilots_says_nothing() -> None:
+    y = np.random.default_rng(6).normal(50, 3, (12, 6))
+    ids = codes(12)
+    sets = {one: dict.fromkeys(ids[3:], 1 / 9) for one in ids[:3]}
+    check = dk.RegressionToTheMean(draws=100)
+    for against, expected in ((dk.Pool(), True), (dk.MatchedSets(sets), False)):
+        design = design_of(y, dict.fromkeys(range(3), 3), against=against)
+        made = evaluate(design, ["m"], inference=dk.Jackknife(), checks=[check])["m"]
+        low, high = (made.findings["RegressionToTheMean"].facts[f"bias_{n}"] for n in _ENDS)
+        assert max(abs(low), abs(high)) > abs(float(made.did.values[0]))
+        assert bool(chosen_in_words(made)) == expected
+
+
+_ENDS = ("lowest", "highest")
 
 
 # -- the alternatives of the plan ----------------------------------------------------------------

@@ -55,6 +55,19 @@ def test_the_frame_says_what_the_estimates_say(evaluation: Evaluation, design: d
     assert not evaluation["cla"].refused
 
 
+def test_contamination_is_asked_where_the_rollout_marks_somebody(design: dk.Design) -> None:
+    marked = dk.Design(
+        design.panel,
+        dk.Rollout(design.starts, contaminated={design.comparators[0]: 2015}),
+        against=dk.Pool(),
+        selection="bid",
+    )
+    made = evaluate(marked, ["cla"], inference=dk.ClusterRobust("CR2"))
+    assert list(made["cla"].findings)[-2:] == ["Contamination", "DetectableEffect"]
+    assert made["cla"].findings["Contamination"].facts["n_contaminated_comparators"] == 1
+    assert not made["cla"].refused
+
+
 def test_without_a_truth_there_is_no_such_column(design: dk.Design) -> None:
     made = evaluate(design, "cla", inference=dk.ClusterRobust("CR2"), level=0.9)
     assert "truth" not in made.to_frame().columns

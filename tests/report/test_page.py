@@ -60,7 +60,8 @@ def test_tables_have_captions_heads_and_names(page: str) -> None:
 def test_every_picture_has_words_and_its_data_as_a_table(page: str, evaluation: Evaluation) -> None:
     drawn = [one for one in evaluation.pictures() if not one.only_words]
     assert {one.kind for one in drawn} >= {
-        "overview", "gap", "trends", "events", "long_differences", "leave_one_out", "forest",
+        "overview", "gap", "trends", "events", "long_differences", "leave_one_out",
+        "regression_to_the_mean", "forest", "love",
     }  # fmt: skip
     assert not evaluation.album().refused
     figures = re.findall(r'<figure class="picture".*?</details>\s*</figure>', page, re.DOTALL)

@@ -113,6 +113,7 @@ def test_a_small_plan(home: Path) -> None:
         "RegressionToTheMean",
         "DetectableEffect",
     ]
+    assert plan.named_checks == frozenset()
     assert plan.inference.method is None
     assert plan.multiplicity == "none"
     design = plan.design()

@@ -195,6 +195,53 @@ def test_as_treated_contaminated_and_first_exposed(home: Path) -> None:
     assert keys["pilots.contaminated.301"] == "2012"
 
 
+def _asked(home: Path, checks: str, *, marked: bool = True) -> Plan:
+    """The small plan with these checks, one comparator marked as contaminated or none."""
+    text = SMALL
+    if marked:
+        text = text.replace(
+            "[comparators]\n", "[pilots.contaminated]\n307 = 2015\n[comparators]\n", 1
+        )
+    path = home / "plan.toml"
+    path.write_text(text + checks, encoding="utf-8")
+    return Plan.read(path)
+
+
+def test_contamination_is_asked_for_where_somebody_is_marked(home: Path) -> None:
+    for marked in (True, False):
+        made = _asked(home, "", marked=marked)
+        assert (dk.Contamination() in made.checks) == marked
+        assert made.named_checks == frozenset()
+    named = _asked(home, "\n[checks]\nLeaveOneOut = true\n")
+    assert dk.Contamination() not in named.checks
+    quick = '\n[inference]\nmethod = "cluster_robust"\n[checks]\nContamination = '
+    asked = _asked(home, quick + "{shares = [1, 0.5]}\n")
+    assert dk.Contamination(shares=(0.5, 1.0)) in asked.checks
+    assert asked.content()["checks.Contamination.shares"] == [0.5, 1.0]
+    made = dk.evaluate(asked)
+    assert made["cla"].refused == {}
+    finding = made["cla"].findings["Contamination"]
+    assert finding.table["share"].dropna().tolist() == [0.0, 0.5, 1.0]
+    assert finding.headline in made.to_markdown()
+    assert "The practice outside the programme" in made.to_markdown()
+    nobody = dk.evaluate(_asked(home, quick + "true\n", marked=False))
+    assert set(nobody["cla"].refused) == {"Contamination"}
+    assert nobody.record is not None
+    assert "Contamination of cla" in [one.what for one in nobody.record.deviations]
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [('"half"', "a list of numbers"), ("[0.5, true]", "a list of numbers"), ("[0]", "above zero")],
+)
+def test_shares_that_are_none_are_refused_with_their_line(
+    home: Path, shares: str, words: str
+) -> None:
+    with pytest.raises(PlanError, match=words) as caught:
+        _asked(home, f"\n[checks]\nContamination = {{shares = {shares}}}\n")
+    assert "shares" in caught.value.where
+
+
 def test_power_is_planned_before_there_are_data(home: Path) -> None:
     more = """
 [power]
