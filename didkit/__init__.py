@@ -8,12 +8,14 @@ there before.
 * Data: `Panel`, `Metric`, `read_dfe`, `read_ees_csv`, `read_neighbours`, `datasets`.
 * Design: `Design`, `Rollout`; against `Pool`, `Neighbours`, `compute_neighbours`, `MatchedSets`;
   matched on `Covariates`: `Matching`, `EntropyBalancing`, `CardinalityMatching`,
-  `SyntheticWeights`; how alike they are: `Balance`.
+  `SyntheticWeights`; by weights of covariates learnt before the start: `learn_weights`; how alike
+  they are: `Balance`.
 * Estimators: `Gap`, `DiD`, `EventStudy`.
 * Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
 * Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `OtherComparators`,
   `Contamination`, `RegressionToTheMean`, `DetectableEffect`; before the data: `Power`, `Variation`.
 * Report: `Plan`, `evaluate`, `Evaluation`.
+* Pictures: `plot`, and `.plot()` of every result. Panels with a known answer: `simulate`.
 
 This is the only place where rooms are joined: it fills the hooks of `didkit.results`.
 """
@@ -71,6 +73,9 @@ from didkit.results import Estimate, Finding, hooks
 
 if TYPE_CHECKING:
     import didkit.datasets as datasets
+    import didkit.plot as plot
+    import didkit.report as report
+    import didkit.simulate as simulate
     from didkit.report import Evaluation as Evaluation
     from didkit.report import Plan as Plan
     from didkit.report import evaluate as evaluate
@@ -125,17 +130,20 @@ __all__ = [
     "datasets",
     "evaluate",
     "learn_weights",
+    "plot",
     "read_dfe",
     "read_ees_csv",
     "read_neighbours",
+    "report",
+    "simulate",
 ]
 
 _LATER = {
     "Evaluation": "didkit.report",
     "Plan": "didkit.report",
     "evaluate": "didkit.report",
-    "datasets": "didkit.datasets",
 }
+_MODULES = ("datasets", "plot", "report", "simulate")  # themselves imported when asked for
 
 
 def _version() -> str:
@@ -174,10 +182,12 @@ def _draw(result: Any, ax: Any = None, **options: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     """Import the heavier rooms when they are first asked for."""
-    if name not in _LATER:
+    if name in _MODULES:
+        found: Any = importlib.import_module(f"didkit.{name}")
+    elif name in _LATER:
+        found = getattr(importlib.import_module(_LATER[name]), name)
+    else:
         raise AttributeError(f"module 'didkit' has no attribute {name!r}")
-    module = importlib.import_module(_LATER[name])
-    found = module if name == "datasets" else getattr(module, name)
     globals()[name] = found
     return found
 

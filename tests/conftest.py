@@ -16,6 +16,8 @@ from hypothesis import settings
 
 # In the environment, so that processes started by a test have it too.
 os.environ["MPLBACKEND"] = "Agg"
+# Small matrices, many processes: threads of the linear algebra only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 settings.register_profile("didkit", derandomize=True, deadline=None)
 settings.load_profile("didkit")

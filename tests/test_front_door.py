@@ -96,3 +96,17 @@ def test_the_readme_s_ten_lines_run(tmp_path, monkeypatch, capsys):
     exec(compile(code[1], "README.md", "exec"), {})
     assert "before" in capsys.readouterr().out or (tmp_path / "report.html").exists()
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_rooms_come_when_they_are_asked_for():
+    said = run(
+        "import sys, didkit as dk; before = 'matplotlib' in sys.modules\n"
+        "print(before, dk.plot.__name__, dk.simulate.__name__, dk.report.__name__,"
+        " dk.datasets.__name__, 'matplotlib' in sys.modules)"
+    )
+    assert said.split() == [
+        "False", "didkit.plot", "didkit.simulate", "didkit.report", "didkit.datasets", "True"
+    ]  # fmt: skip
+    assert {"plot", "simulate", "report", "learn_weights"} <= set(dir(dk))
+    assert "`learn_weights`" in dk.__doc__
+    assert "`plot`" in dk.__doc__

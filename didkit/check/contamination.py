@@ -92,8 +92,10 @@ class Contamination:
             unit: for each term the estimate as it is (share 0), the effect that it stands for by
             share, the refit without contaminated comparators, and by how much one unit of the
             metric in every contaminated cell moves the estimate. ``weight`` is c, the sum of the
-            weights on contaminated cells. Facts of the main term: ``estimate, implied`` (share 1),
-            ``weight, without, n_contaminated_pilots, n_contaminated_comparators``.
+            weights on contaminated cells: the same number, and a note says it in words. Facts of
+            the main term: ``estimate, implied`` (share 1), ``weight, without,
+            n_contaminated_pilots, n_contaminated_comparators``, and of these ``n_throughout``: used
+            it in every period observed, so that it cancels (0 where the estimate has no weights).
 
         Raises
         ------
@@ -117,12 +119,19 @@ class Contamination:
         n_prior = int((there & sample.pilot).sum())
         without, notes = _without(estimate, users)
         rows: list[dict[str, object]] = []
+        main = estimate.place_of(None, where="Contamination")
         c = np.full(estimate.n_terms, np.nan)
+        n_throughout = 0
         if estimate.weights is not None:
             c = np.where(marked, estimate.weights, 0.0).sum(axis=(1, 2))
             a = np.where(sample.treated & sample.mask, estimate.weights, 0.0).sum(axis=(1, 2))
             c[np.abs(c) < _TINY], a[np.abs(a) < _TINY] = 0.0, 0.0
+            own = np.where(marked, estimate.weights[main], 0.0).sum(axis=1)
+            always = (marked == sample.mask).all(axis=1) & there & ~sample.pilot
+            n_throughout = int((always & (np.abs(own) < _TINY)).sum())
             notes = [*notes, *_cancelling(sample.units, marked, sample.mask)]
+            if c[main]:
+                notes.append(_weight_in_words(estimate, float(c[main])))
         else:
             a = c
             notes.append(
@@ -137,7 +146,6 @@ class Contamination:
                     len(rows) - (estimate.weights is not None),
                     {"scenario": WITHOUT, "term": term, "share": np.nan, **without[m]},
                 )
-        main = estimate.place_of(None, where="Contamination")
         implied = _scaled(float(estimate.values[main]), a[main] + c[main])
         if estimate.weights is not None:
             notes += _beyond(estimate, a, c, self.shares)
@@ -148,6 +156,7 @@ class Contamination:
             "without": without[main]["estimate"] if users else float("nan"),
             "n_contaminated_pilots": float(n_prior),
             "n_contaminated_comparators": float(len(users)),
+            "n_throughout": float(n_throughout),
         }
         return Finding(
             check=self,
@@ -158,6 +167,15 @@ class Contamination:
             facts=facts,
             notes=tuple(notes),
         )
+
+
+def _weight_in_words(estimate: Estimate, c: float) -> str:
+    """Say what the weight of the main term means."""
+    return (
+        f"weight {signed(c)} of {estimate.main_term!r}, the sum of its weights on contaminated "
+        "cells: were the metric 1 higher in every one of them, the estimate would be "
+        f"{number(abs(c))} {'higher' if c > 0 else 'lower'}"
+    )
 
 
 def _scaled(value: float, by: float) -> float:
@@ -279,12 +297,18 @@ def _beyond(estimate: Estimate, a: Floats, c: Floats, shares: tuple[float, ...])
 def _headline(facts: dict[str, float], *, linear: bool, a: float) -> str:
     """Say the main term in one sentence."""
     n, k = int(facts["n_contaminated_comparators"]), int(facts["n_contaminated_pilots"])
+    throughout = int(facts["n_throughout"]) if facts["weight"] else 0
+    some = n - throughout
+    others = "more" if some else "comparator" if throughout == 1 else "comparators"
+    cancels = "cancels" if throughout == 1 else "cancel"
+    also = f" ({throughout} {others} throughout, which {cancels})" if throughout else ""
     who = " and ".join(
-        [f"{n} comparator{'s' if n != 1 else ''}"] * (n > 0)
-        + [f"{k} pilot{'s' if k != 1 else ''} before the start"] * (k > 0)
+        [f"{some} comparator{'s' if some != 1 else ''}{also}"] * (some > 0)
+        + [f"{k} pilot{'s' if k != 1 else ''} before the start{also * (some == 0)}"] * (k > 0)
     )
     value, out = signed(facts["estimate"]), facts["without"]
     those = "those comparators" if n != 1 else "that comparator"
+    those = f"all {n} comparators" if throughout and n > 1 else those
     dropped = "" if not np.isfinite(out) else f"; without {those} the estimate is {signed(out)}"
     if not linear:
         return (

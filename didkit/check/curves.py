@@ -174,13 +174,28 @@ def level_before(design: Design, metric: Metric) -> float:
     return float(np.nanmean(cells)) if np.isfinite(cells).any() else float("nan")
 
 
-def headline(check: DetectableEffect, found: pd.DataFrame, metric: Metric | None) -> str:
-    """Say what is found, for one design or over several (`Power.designs`)."""
+def headline(
+    check: DetectableEffect,
+    found: pd.DataFrame,
+    metric: Metric | None,
+    *,
+    table: pd.DataFrame | None = None,
+) -> str:
+    """Say what is found, for one design or over several (`Power.designs`).
+
+    With the `table` of one design falls and rises are told apart where they differ as written.
+    """
     asked = f"with probability {check.power:.0%}"
     row, n = found.iloc[0], len(found)
     if not np.isfinite(found["detectable"]).any():
         return "No change, however large, would be found by this test."
     if n == 1:
+        fall, rise = _directions(row, metric, table)
+        if fall != rise:
+            return (
+                f"With {_design(row)}, a fall of {fall} or more and a rise of {rise} or more "
+                f"would be found {asked}, smaller ones less often."
+            )
         return (
             f"With {_design(row)}, a change of {_change(row, metric)} or more would be found "
             f"{asked}, a smaller one less often."
@@ -221,6 +236,21 @@ def _design(row: pd.Series) -> str:
     after = f"{float(row['after']):,.0f} after"
     parts = [_count(row, name) for name in ("pilots", "comparators", "before")]
     return f"{', '.join(parts)} and {after}"
+
+
+def _directions(
+    row: pd.Series, metric: Metric | None, table: pd.DataFrame | None
+) -> tuple[str, str]:
+    """Write the smallest fall and rise that are found; the larger of them for both without both."""
+    sizes_found = []
+    for sign in (-1.0, 1.0):
+        mine = None if table is None else table.loc[np.sign(table["effect"]) == sign, "detectable"]
+        size = float(row["detectable"]) if mine is None or mine.empty else float(mine.iloc[0])
+        scale = size / float(row["detectable"]) if np.isfinite(size) else 1.0
+        one = row.copy()
+        one["detectable"], one["percent"] = size, scale * row["percent"]
+        sizes_found.append(_change(one, metric))
+    return sizes_found[0], sizes_found[1]
 
 
 def _change(row: pd.Series, metric: Metric | None) -> str:

@@ -191,8 +191,10 @@ def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
         sure = estimate.infer(ClusterRobust("CR2")).attached
         return sure.std_error, _degrees(sure), "CR2 with Bell–McCaffrey degrees of freedom"
     if int(n1.max()) > 1 and estimate.contributions is None:
-        sure = estimate.infer(Jackknife()).attached
-        return sure.std_error, _degrees(sure), "the cluster jackknife"
+        held = estimate.uncertainty  # it has hundreds of refits, so it is not made twice
+        if held is None or held.inference != Jackknife() or np.isnan(held.std_error).all():
+            held = estimate.infer(Jackknife()).attached
+        return held.std_error, _degrees(held), "the cluster jackknife"
     if estimate.contributions is None or int(n0.max()) < 3:
         raise InferenceError(
             needed="a standard error, or at least three comparators with one number each",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from didkit.errors import DesignError, InferenceError, is_whole
+from didkit.errors import DesignError, InferenceError, first_few, is_whole
 from didkit.inference.assignments import assignments
 from didkit.results import Estimate, Finding, tables
 
@@ -77,12 +77,15 @@ class PlaceboPilots:
         Raises
         ------
         InferenceError
-            If comparators are fewer than twice the pilots, or refits in bulk do not exist.
+            If comparators are fewer than twice the pilots, refits in bulk do not exist, or pilots
+            have no cells from their stop on (as treated), which placebo pilots would have.
         """
         sample = estimate.sample
         n1 = sample.n_pilots
         if estimate.reassigned is None or sample.clustered_above or sample.n_comparators < 2 * n1:
             raise _no_bulk(estimate)
+        if sample.left.any():
+            raise _shorter(estimate)
         term = estimate.main_term
         m = list(estimate.terms["term"]).index(term)
         actual = float(estimate.values[m])
@@ -151,6 +154,20 @@ class PlaceboPilots:
                 where="PlaceboPilots",
                 todo=error.todo,
             ) from error
+
+
+def _shorter(estimate: Estimate) -> InferenceError:
+    """Say that placebo pilots would be observed for longer than pilots that left."""
+    sample = estimate.sample
+    gone = [unit for unit, left in zip(sample.units, sample.left, strict=True) if left]
+    return InferenceError(
+        needed="placebo pilots that are observed as long as the pilots",
+        found=f"pilots without cells from their stop on (as treated): {first_few(gone)}; "
+        "placebo pilots would keep theirs, and look less noisy",
+        where="PlaceboPilots",
+        todo="use design.with_treatment('intention_to_treat'), a window that ends with the first "
+        "stop, or Permutation('t')",
+    )
 
 
 def _no_bulk(estimate: Estimate) -> InferenceError:

@@ -25,6 +25,11 @@ class PlaceboStart:
     are left out; inference is the estimate's own. The placebos share their data, so they are not
     independent tests.
 
+    Comparators that were chosen or weighted by periods before the real start allow only starts
+    after the last of these periods: with an earlier one they would have been fitted on the
+    placebo's own "after", and its estimate would be near zero by construction. A note names the
+    starts that are refused.
+
     References
     ----------
     Heckman & Hotz (1989), pre-programme tests.
@@ -50,7 +55,8 @@ class PlaceboStart:
         Raises
         ------
         InferenceError
-            If fewer than two periods precede the first start.
+            If fewer than two periods precede the first start, or no earlier start can be
+            estimated.
         """
         design = estimate.design
         first = min(design.periods.index(start) for start in design.starts.values())
@@ -87,10 +93,14 @@ class PlaceboStart:
             )
         if not rows:
             raise InferenceError(
-                needed="at least two periods before the first start",
-                found=f"{first}",
+                needed="at least two periods before the first start"
+                if first < 2
+                else "an earlier start that can be estimated",
+                found=f"{first}" if first < 2 else f"none of {first - 1}: {'; '.join(notes)}",
                 where="PlaceboStart",
-                todo="use a longer window, or PlaceboPilots()",
+                todo="use a longer window, or PlaceboPilots()"
+                if first < 2
+                else "match on earlier periods, or on what does not change; or use PlaceboPilots()",
             )
         table = pd.DataFrame(rows).sort_values("moved_by", ignore_index=True)
         largest = table.iloc[int(np.nanargmax(table["estimate"].abs().to_numpy()))]

@@ -13,31 +13,28 @@ from numpy.typing import NDArray
 from didkit.check.selected import (
     ESTIMATORS,
     Chosen,
+    Scenario,
     biases,
     closed_forms,
     mean_of_highest,
 )
+from didkit.check.selection_words import (
+    WAYS,
+    advice,
+    caveats,
+    headline,
+    in_use,
+    of_reliability,
+    stands_for,
+)
 from didkit.check.variation import Variation
+from didkit.design import Pool, Sample
 from didkit.errors import InferenceError, first_few, is_number, is_whole
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["RegressionToTheMean", "matching_reduces_bias"]
 
 Floats = NDArray[np.float64]
-
-#: What an analyst would do, by way of comparing; in this order where two are as good.
-_ADVICE = {
-    "did": "no matching, all years before kept",
-    "did_without_last": "dropping the last year before the start",
-    "matched_mean": "matching on the mean of the years before",
-    "matched_last": "matching on the last year",
-}
-_WAYS = {
-    "random": "at random",
-    "latest_value": "by the last year before",
-    "average": "by the mean of the years before",
-    "permanent": "for reasons that last",
-}
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,15 @@ class RegressionToTheMean:
     ``rank``, the worst case, in which exactly the most extreme units are taken. Where the pilots
     are farther away than that, ``observed`` is ``rank``, and a note says so. ``permanent`` gives
     pilots chosen by chance the gap of the years before for good. For a bid or an unknown selection
-    all are shown, since none is known to be right. As many units are drawn as the sample has, with
-    the variation among them: neighbours are alike, which narrows what lies between.
+    all are shown, since none is known to be right.
+
+    The choice is simulated among all who could have been compared with the pilots, whatever the
+    estimate compares them with: every unit of the panel with a value before the start that is
+    neither a pilot nor left out. Variation, distances and numbers are theirs; neighbours and
+    matched comparators are picked to be near, and would show neither how far out pilots were nor
+    what lasts. The row in use is DiD, or DiD matched on the outcome where the
+    design matches on levels of this metric: on the last year where it matches on one period, on
+    the mean where on several.
 
     Read as a recommendation, the smallest bias among the four ways that are DiD is a statement
     about this process, not about the data: normal, stationary, one AR(1) for all units,
@@ -148,42 +152,46 @@ class RegressionToTheMean:
         -------
         Finding
             Table ``selection, strength, estimator, bias, mc_error, closed_form, percent`` (the
-            metric's unit; percent of the comparators' level before; ``closed_form`` is the exact
-            expectation where pilots are not matched, else NaN). Facts ``between, within, ar1,
-            reliability_last, reliability_mean, least_change, s_before, distance_last,
-            distance_mean`` (pilots less comparators before), ``actual, bias, bias_lowest,
-            bias_highest`` (of the estimator in use, under the stated selection at the observed
-            strength; over all selections shown).
+            metric's unit; percent of the level before of all who could have served;
+            ``closed_form`` is the exact expectation where pilots are not matched, else NaN).
+            Facts ``between, within, ar1, reliability_last, reliability_mean, least_change,
+            s_before, distance_last, distance_mean`` (pilots less all others before), ``actual,
+            bias, bias_lowest, bias_highest, seen_lowest, seen_highest`` (of the row in
+            use, under the stated selection at the observed strength; over all rows shown; over
+            those at the observed strength, or the worst case where none is observed).
 
         Raises
         ------
         InferenceError
             If the variation cannot be estimated, an arm has no value in the last year before the
-            start, or there are fewer comparators than `ratio`.
+            start, or fewer units than `ratio` could have served.
         """
-        sample, design = estimate.sample, estimate.design
+        design = estimate.design
         n_before = design.periods.index(min(design.starts.values(), key=design.periods.index))
+        wide = design.compared_with(Pool())
+        arms = _arms(estimate, wide.sample(estimate.metric.name), n_before)
         size = {
-            "n_pilots": sample.n_pilots,
-            "n_comparators": sample.n_comparators,
+            "n_pilots": len(arms.pilots),
+            "n_comparators": len(arms.others),
             "n_before": n_before,
             "n_after": len(design.periods) - n_before,
         }
-        if sample.n_comparators < self.ratio:
+        if size["n_comparators"] < self.ratio:
             raise InferenceError(
                 needed=f"at least ratio={self.ratio} comparators",
-                found=f"{sample.n_comparators}",
+                found=f"{size['n_comparators']}",
                 where="RegressionToTheMean(ratio=)",
                 todo="use a smaller ratio=",
             )
-        variation = self.variation or Variation.of(design, estimate.metric.name)
-        seen = _seen(estimate, n_before)
+        variation = self.variation or Variation.of(wide, estimate.metric.name)
+        seen = _seen(arms, n_before)
         scenarios, notes = self._scenarios(design.selection, variation, seen, size)
         table = self._table(scenarios, variation, seen, size)
-        used, how = _in_use(estimate)
+        used = in_use(estimate)
         stated = scenarios[0]
         mine = table[table["estimator"] == used]
         sizes = mine["closed_form"].fillna(mine["bias"])  # exact where it can be
+        dots = sizes[~mine.duplicated("selection")]  # observed stands before rank
         here = mine[(mine["selection"] == stated.name) & (mine["strength"] == stated.strength)]
         open_ = design.selection in ("bid", "unknown")
         mean = variation.reliability(n_before)
@@ -201,28 +209,37 @@ class RegressionToTheMean:
             "bias": float("nan") if open_ else float(sizes[here.index[0]]),
             "bias_lowest": float(sizes.min()),
             "bias_highest": float(sizes.max()),
+            "seen_lowest": float(dots.min()),
+            "seen_highest": float(dots.max()),
         }
-        advice = _advice(table, stated, open_)
+        said = advice(table, stated, open_)
         return Finding(
             check=self,
             estimate=estimate,
             question="What would the choice of the pilots show, if the programme did nothing?",
-            headline=_headline(estimate, facts, used, stated, advice, open_),
+            headline=headline(estimate, facts, used, scenarios, said, open_),
             table=table,
             facts=facts,
-            notes=(*how, *notes, *advice[1:], *_caveats(estimate, advice), *variation.notes),
+            notes=(
+                *stands_for(estimate, used, size["n_comparators"]),
+                *notes,
+                *said[1:],
+                *caveats(estimate, said, arms.prior),
+                *of_reliability(variation, n_before, design.selection, table),
+                *variation.notes,
+            ),
         )
 
     def _scenarios(
         self, selection: str, variation: Variation, seen: _Seen, size: Mapping[str, int]
-    ) -> tuple[list[_Scenario], tuple[str, ...]]:
+    ) -> tuple[list[Scenario], tuple[str, ...]]:
         """Give the selections to show, the stated one first, at both strengths."""
-        made: list[_Scenario] = []
+        made: list[Scenario] = []
         notes: list[str] = []
         open_ = selection in ("bid", "unknown")
         n, of = size["n_pilots"], size["n_pilots"] + size["n_comparators"]
         if selection == "random" or open_:
-            made.append(_Scenario("random", "", Chosen("random"), 1))
+            made.append(Scenario("random", "", Chosen("random"), 1))
         for name, distance, periods in (
             ("latest_value", seen.last, 1),
             ("average", seen.mean, size["n_before"]),
@@ -234,7 +251,7 @@ class RegressionToTheMean:
             side = (1 if distance >= 0 else -1) if self.worst is None else _SIDE[self.worst]
             share = side * distance / farthest
             notes.append(
-                f"chosen {_WAYS[name]}: the {'highest' if side > 0 else 'lowest'} are taken"
+                f"chosen {WAYS[name]}: the {'highest' if side > 0 else 'lowest'} are taken"
                 + (
                     ", since the pilots were "
                     f"{'above' if side > 0 else 'below'} the comparators in it"
@@ -251,20 +268,20 @@ class RegressionToTheMean:
             )
             if share >= 0:
                 by = Chosen(name, strength=min(share, 1.0))
-                made.append(_Scenario(name, "observed", by, side))
+                made.append(Scenario(name, "observed", by, side))
             else:
                 notes.append(
                     f"the pilots were not among the {self.worst} before: no strength is "
                     "observed, only the worst case is shown"
                 )
-            made.append(_Scenario(name, "rank", Chosen(name), side))
+            made.append(Scenario(name, "rank", Chosen(name), side))
         if open_:
-            made.append(_Scenario("permanent", "", Chosen("random", lift=seen.mean), 1))
+            made.append(Scenario("permanent", "", Chosen("random", lift=seen.mean), 1))
         return made, tuple(notes)
 
     def _table(
         self,
-        scenarios: list[_Scenario],
+        scenarios: list[Scenario],
         variation: Variation,
         seen: _Seen,
         size: Mapping[str, int],
@@ -347,20 +364,31 @@ class _Seen(NamedTuple):
     ratio: float
 
 
-class _Scenario(NamedTuple):
-    """One selection at one strength; `side` is −1 where the lowest are chosen."""
+class _Arms(NamedTuple):
+    """Units × all periods of the estimate's pilots and of all who could have served."""
 
-    name: str
-    strength: str
-    way: Chosen
-    side: int
+    pilots: Floats
+    others: Floats
+    prior: tuple[str, ...]  # pilots that had the programme before the start
 
 
-def _seen(estimate: Estimate, n_before: int) -> _Seen:
-    """Measure the pilots against the comparators in the years before; each unit counts once."""
-    sample = estimate.sample
-    y = sample.y[:, :n_before]
-    arms = {"pilots": y[sample.pilot], "comparators": y[~sample.pilot]}
+def _arms(estimate: Estimate, sample: Sample, n_before: int) -> _Arms:
+    """Take the pilots of the estimate, and of `sample` all others with a value before."""
+    mine = estimate.sample
+    wanted = {unit for unit, is_one in zip(mine.units, mine.pilot, strict=True) if is_one}
+    pilots = sample.pilot & np.array([unit in wanted for unit in sample.units])
+    others = ~sample.pilot & sample.mask[:, :n_before].any(axis=1)
+    prior = pilots & sample.contaminated[:, :n_before].any(axis=1)
+    return _Arms(
+        sample.y[pilots],
+        sample.y[others],
+        tuple(sample.units[i] for i in np.flatnonzero(prior)),
+    )
+
+
+def _seen(given: _Arms, n_before: int) -> _Seen:
+    """Measure the pilots against all others in the years before; each unit counts once."""
+    arms = {"pilots": given.pilots[:, :n_before], "comparators": given.others[:, :n_before]}
     empty = [name for name, own in arms.items() if not np.isfinite(own[:, -1]).any()]
     if empty:
         raise InferenceError(
@@ -375,10 +403,11 @@ def _seen(estimate: Estimate, n_before: int) -> _Seen:
         arms["comparators"][:, both], axis=0
     )
     # years before the start, period effects out, so that a missing year does not move a unit
-    left = y[:, both] - np.nanmean(arms["comparators"][:, both], axis=0)
-    own = np.isfinite(left).any(axis=1)
-    means = np.full(len(y), np.nan)
-    means[own] = np.nanmean(left[own], axis=1)
+    level = np.nanmean(arms["comparators"][:, both], axis=0)
+    means = {}
+    for name, y in arms.items():
+        left = y[:, both] - level
+        means[name] = float(np.nanmean(left[np.isfinite(left).any(axis=1)], axis=1).mean())
     half = n_before // 2
     early, late = gaps[:half], gaps[n_before - half :]
     ratio = np.nan
@@ -386,96 +415,7 @@ def _seen(estimate: Estimate, n_before: int) -> _Seen:
         ratio = float(np.nanmean(early) / np.nanmean(late))
     return _Seen(
         last=float(gaps[-1]),
-        mean=float(np.nanmean(means[sample.pilot]) - np.nanmean(means[~sample.pilot])),
+        mean=means["pilots"] - means["comparators"],
         level=float(np.nanmean(arms["comparators"][:, both])),
         ratio=ratio,
     )
-
-
-def _in_use(estimate: Estimate) -> tuple[str, tuple[str, ...]]:
-    """Name the way of comparing that the estimate is nearest to, with a note where it is not it."""
-    name, term = type(estimate.estimator).__name__, estimate.main_term
-    if name in ("DiD", "Gap") and estimate.sample.sets is None:
-        return "did", ()
-    why = (
-        "its comparators are matched sets"
-        if estimate.sample.sets is not None
-        else f"the term {term} of {name}"
-    )
-    return "did", (
-        f"the row did stands for the estimate in use ({why}); if comparators were matched on the "
-        "outcome before, read the matched rows",
-    )
-
-
-def _caveats(estimate: Estimate, advice: tuple[str, ...]) -> tuple[str, ...]:
-    """Say what the simulation takes for granted, where it matters here."""
-    design = estimate.design
-    made = []
-    if design.selection in ("latest_value", "average"):
-        made.append(f"it is taken that pilots were chosen by {estimate.metric.label!r} itself")
-    first = min(design.starts.values(), key=design.periods.index)
-    if len(set(design.starts.values())) > 1:
-        made.append(f"pilots start in different periods: all are treated as from {first}")
-    if any(_ADVICE["did_without_last"] in one for one in advice):
-        n = design.periods.index(first)
-        made.append(
-            "dropping the last year takes the bias away only as far as the years kept on both "
-            f"sides of it are alike: {n - 1} before, {len(design.periods) - n} after"
-        )
-    return tuple(made)
-
-
-def _advice(table: pd.DataFrame, stated: _Scenario, open_: bool) -> tuple[str, ...]:
-    """Say which way has the smallest bias under each selection shown, at observed strength."""
-    shown = table[table["estimator"].isin(_ADVICE)].copy()
-    exact = shown["closed_form"].notna()
-    shown["bias"] = shown["closed_form"].fillna(shown["bias"])
-    shown["mc_error"] = shown["mc_error"].where(~exact, 0.0)
-    best: dict[str, str] = {}
-    for (name, strength), rows in shown.groupby(["selection", "strength"], sort=False):
-        if strength == "rank" and name in best:
-            continue
-        size, error = rows["bias"].abs().to_numpy(), rows["mc_error"].to_numpy()
-        least = int(np.argmin(size))
-        slack = 2 * np.hypot(error, error[least]) + 1e-9 * float(shown["bias"].abs().max())
-        near = size <= size[least] + slack
-        close = set(rows.loc[near, "estimator"])
-        best[str(name)] = (
-            " or ".join(_ADVICE[how] for how in _ADVICE if how in close)
-            if len(close) < len(_ADVICE)
-            else "none in particular: matching and dropping the last year change it little"
-        )
-    if not open_:
-        return (f"under these assumptions the bias is smallest for {best[stated.name]}",)
-    return (
-        "how pilots were chosen is not known, so no single choice is right",
-        *(
-            f"if chosen {_WAYS[name]}, the bias is smallest for {words}"
-            for name, words in best.items()
-        ),
-    )
-
-
-def _headline(
-    estimate: Estimate,
-    facts: Mapping[str, float],
-    used: str,
-    stated: _Scenario,
-    advice: tuple[str, ...],
-    open_: bool,
-) -> str:
-    """Say the bias of the estimate in use, and what has the smallest."""
-    unit = estimate.metric.unit or "units of the metric"
-    actual = tables.signed(facts["actual"])
-    if open_:
-        low, high = tables.signed(facts["bias_lowest"]), tables.signed(facts["bias_highest"])
-        found = f"the selections shown would give {ESTIMATORS[used]} from {low} to {high} {unit}"
-    else:
-        strength = {"observed": ", as far out as they were,", "rank": ", the most extreme,"}
-        found = (
-            f"pilots chosen {_WAYS[stated.name]}{strength.get(stated.strength, '')} would give "
-            f"{ESTIMATORS[used]} {tables.signed(facts['bias'])} {unit}"
-        )
-    said = advice[0][:1].upper() + advice[0][1:]
-    return f"Without any effect, {found}; the estimate is {actual}. {said}."

@@ -90,7 +90,7 @@ def resampled(
     include_pilots : bool, default False
         Whether the real pilots, before their start, may serve as units too.
     effects : sequence of float, optional
-        Sizes at which to tell the power, each in both directions.
+        Sizes at which to tell the power, each in both directions; 0 is always among them.
 
     Returns
     -------
@@ -114,7 +114,8 @@ def resampled(
     It keeps the real skewness, outliers, missing neighbours' likeness and serial correlation. It
     loses what differs between the real pilots and the rest, and what the coming periods bring.
     Draws overlap, for they are drawn from the same units: ``mc_error`` is that of the draws given
-    these units, and more draws do not make the units more. Strata of the design are not used.
+    these units, and more draws do not make the units more. Strata of the design are not used, nor
+    its sets: placebo pilots face all the other units as one pool, and a note says so.
 
     References
     ----------
@@ -161,9 +162,11 @@ def resampled(
             notes.append(placebo.words(seed))
         if placebo.least_p > round(1 - self.level, 12):
             notes.append(
-                f"with {size.pilots} pilots among {len(units)} units the least p attainable is "
+                f"with {_pilots(size.pilots)} among {len(units)} units the least p attainable is "
                 f"{placebo.least_p:.3g}: no effect can be rejected at level {self.level:g}"
             )
+    if design.sets is not None:
+        notes.append("comparators as one pool; the design's own sets are not used")
     base = level_before(design, kind)
     table = laid_out(parts, base)
     made = Power(
@@ -180,7 +183,7 @@ def resampled(
         ),
         metric=kind,
     )
-    return replace(made, headline=headline(self, made.designs(), kind))
+    return replace(made, headline=headline(self, made.designs(), kind, table=table))
 
 
 def _units(
@@ -211,11 +214,15 @@ def _units(
         raise InferenceError(
             needed="at least twice as many untreated units as placebo pilots, each with a value in "
             "every period of the placebo window",
-            found=f"{len(units)} for {size.pilots} pilots",
+            found=f"{len(units)} for {_pilots(size.pilots)}",
             where=f"DetectableEffect.resampled, metric {kind.name!r}",
             todo="ask for fewer pilots or periods, or a wider pool (design.compared_with(Pool()))",
         )
     return units
+
+
+def _pilots(n: int) -> str:
+    return f"{n} pilot{'s' * (n != 1)}"
 
 
 class _Placebo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from didkit.check.variation import Variation
 __all__ = [
     "ESTIMATORS",
     "Chosen",
+    "Scenario",
     "biases",
     "closed_forms",
     "compared",
@@ -59,6 +61,15 @@ class Chosen:
     by: str = "random"
     strength: float = 1.0
     lift: float = 0.0
+
+
+class Scenario(NamedTuple):
+    """One selection at one strength, as it is shown; `side` is −1 where the lowest are chosen."""
+
+    name: str
+    strength: str
+    way: Chosen
+    side: int
 
 
 def biases(

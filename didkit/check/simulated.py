@@ -99,7 +99,7 @@ def simulated(
     seed : int, default 0
         The same seed gives the same panels.
     effects : sequence of float, optional
-        Sizes at which to tell the power, each in both directions.
+        Sizes at which to tell the power, each in both directions; 0 is always among them.
     base : float, optional
         With a variation: level of the outcome, for percentages.
 
@@ -174,7 +174,7 @@ def simulated(
         ),
         metric=kind,
     )
-    return replace(made, headline=headline(self, made.designs(), kind))
+    return replace(made, headline=headline(self, made.designs(), kind, table=table))
 
 
 def _plans(
@@ -402,14 +402,14 @@ def curve_rows(
     n : float
         Draws behind it; ∞ where nothing was drawn.
     given : array, optional
-        Sizes of effects; by default up to 1.6 times the larger detectable one.
+        Sizes of effects, to which 0 is added; by default up to 1.6 times the larger detectable one.
     unit : float
         A size of effects, where none is detectable.
     """
     reach = [x for x in detectable.values() if np.isfinite(x)]
     top = 1.6 * max(reach) if reach else 4 * unit
-    right = np.linspace(0, top, _POINTS + 1) if given is None else given
-    effect = np.unique(np.concatenate([-right, right]))
+    right = np.linspace(0, top, _POINTS + 1) if given is None else np.append(given, 0.0)
+    effect = np.unique(np.concatenate([-right, right]) + 0.0)  # −0 is 0
     power = np.array([share(float(x)) for x in effect])
     return pd.DataFrame(
         {

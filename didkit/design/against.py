@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from didkit.design.ids import by_unit
+from didkit.design.seen import late
 from didkit.errors import DesignError, first_few, is_whole
 from didkit.panel import unit_id
 
@@ -31,6 +32,7 @@ class Comparison:
     weights of each pilot adding up to 1; a pilot without a set is left out of the design.
     ``distances``: pilot → comparator → distance, where the comparators were chosen by one.
     ``left_out``: unit → reason, of pilots and possible comparators that could not be used.
+    ``until``: what they were chosen by → the last period that it has seen.
     """
 
     comparators: tuple[str, ...]
@@ -40,6 +42,7 @@ class Comparison:
     distances: Mapping[str, Mapping[str, float]] | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    until: Mapping[str, str] = field(default_factory=dict)
 
 
 class Against:
@@ -135,7 +138,7 @@ class Union(Against):
             listed = self.neighbours.of(pilot)
             wanted.update(_first(listed, self.most, frozenset(units), keep_out))
         made = _one_pool(sorted(wanted), pilots, units, barred, self.include_pilots)
-        return replace(made, notes=self.neighbours.notes)
+        return replace(made, notes=self.neighbours.notes, until=self.neighbours.until)
 
     def among(self, panel: Panel) -> Union:
         """Return the same comparison, the lists by the panel's units."""
@@ -222,7 +225,12 @@ class PerPilot(Against):
         aggregate: Aggregate = "median" if self.aggregate == "median" else "mean"
         made = _from_sets(sets, aggregate, absent)
         known = all(distances.values())
-        return replace(made, distances=distances if known else None, notes=self.neighbours.notes)
+        return replace(
+            made,
+            distances=distances if known else None,
+            notes=self.neighbours.notes,
+            until=self.neighbours.until,
+        )
 
     def among(self, panel: Panel) -> PerPilot:
         """Return the same comparison, the lists by the panel's units."""
@@ -262,6 +270,9 @@ class MatchedSets(Against):
         Pilots that could not be matched and are to be left out of a design.
     notes : tuple of str
         What a reader must know of how the sets were made.
+    until : mapping of str to period label, optional
+        What the sets were chosen by, and the last period that it has seen. A design whose pilots
+        start by then refuses them; without it nobody can. ``design.matched_sets()`` carries it.
 
     Raises
     ------
@@ -283,6 +294,7 @@ class MatchedSets(Against):
         distances: Mapping[str, Mapping[str, float]] | None = None,
         unmatched: Mapping[str, str] | None = None,
         notes: tuple[str, ...] = (),
+        until: Mapping[str, str] | None = None,
     ) -> None:
         _check_aggregate(aggregate)
         given: Any = weights
@@ -334,6 +346,7 @@ class MatchedSets(Against):
         self.distances = distances
         self.unmatched = MappingProxyType(dict(unmatched or {}))
         self.notes = notes
+        self.until = MappingProxyType({k: str(v) for k, v in (until or {}).items()})
 
     @property
     def table(self) -> pd.DataFrame:
@@ -379,10 +392,29 @@ class MatchedSets(Against):
         sets = {pilot: dict(self.weights[pilot]) for pilot in pilots}
         made = _from_sets(sets, self.aggregate, set())
         left_out = {unit: why for unit, why in self.unmatched.items() if unit not in pilots}
-        return replace(made, distances=self.distances, left_out=left_out, notes=self.notes)
+        return replace(
+            made,
+            distances=self.distances,
+            left_out=left_out,
+            notes=self.notes,
+            until=self.until,
+        )
+
+    def check_before(self, panel: Panel, start: str) -> None:
+        """Refuse sets that were chosen by periods from the first start on, where that is known."""
+        found = late(panel, self.until, start)
+        if found:
+            raise DesignError(
+                needed=f"sets chosen by what was known before the first start, {start}",
+                found=first_few(found),
+                where="MatchedSets",
+                todo="choose them by earlier periods: what comes after the start may be an effect",
+            )
 
     def among(self, panel: Panel) -> MatchedSets:
         """Return the same sets by the panel's units; weights of parts of one unit add.
+
+        Of their distances the smallest is kept.
 
         Raises
         ------
@@ -392,22 +424,36 @@ class MatchedSets(Against):
         if not panel.parts:
             return self
         made: dict[str, dict[str, float]] = {}
+        distances: dict[str, dict[str, float]] = {}
+        unmatched = {panel.canonical(unit): why for unit, why in self.unmatched.items()}
         for pilot, members in self.weights.items():
             weights: dict[str, float] = {}
+            apart = distances.setdefault(panel.canonical(pilot), {})
             for other, weight in members.items():
                 unit = panel.canonical(other)
                 weights[unit] = weights.get(unit, 0.0) + weight
+                given = (self.distances or {}).get(pilot, {})
+                if other in given:
+                    apart[unit] = min(given[other], apart.get(unit, np.inf))
             if self.aggregate == "median" and len(weights) < len(members):  # each unit once
                 weights = dict.fromkeys(weights, 1 / len(weights))
             whole = panel.canonical(pilot)
-            if made.setdefault(whole, weights) != weights:
+            if made.setdefault(whole, weights) != weights or whole in unmatched:
                 raise DesignError(
                     needed="one set for each unit of the panel",
                     found=f"different sets for the parts of {whole!r}, {pilot!r} among them",
                     where="MatchedSets",
                     todo=f"give {whole!r} one set",
                 )
-        return MatchedSets(made, aggregate=self.aggregate, include_pilots=self.include_pilots)
+        return MatchedSets(
+            made,
+            aggregate=self.aggregate,
+            include_pilots=self.include_pilots,
+            distances=None if self.distances is None else distances,
+            unmatched=unmatched,
+            notes=self.notes,
+            until=self.until,
+        )
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""

@@ -95,6 +95,7 @@ class Balance:
         lines = [
             f"Balance before the start · {self._who()}",
             self._in_words(),
+            *self._outside(),
             "",
             _markdown(shown[_READ]),
             *([f"… {left} more rows in table"] if left else []),
@@ -109,8 +110,11 @@ class Balance:
     def _who(self) -> str:
         facts = self.facts
         pilots, others = int(facts["n_pilots"]), int(facts["n_comparators"])
+        least, most = int(self.table["n_pilots"].min()), int(self.table["n_pilots"].max())
+        have = f"{least} to {most}" if least < most else f"{least}"
+        some = f" ({have} of them with a value)" if least < pilots else ""
         return (
-            f"{pilots} pilot{'s' if pilots != 1 else ''}, {others} "
+            f"{pilots} pilot{'s' if pilots != 1 else ''}{some}, {others} "
             f"comparator{'s' if others != 1 else ''} who count for {number(float(facts['ess']))}"
         )
 
@@ -130,6 +134,26 @@ class Balance:
             f"{number(float(facts['largest_before']))} ({facts['largest_before_of']}), {after}."
         )
 
+    def _outside(self) -> list[str]:
+        """Say which pilots lie below or above all comparators, and on what."""
+        pilots = [self.design.panel.name_of(unit) for unit in self.design.pilots]
+        found: dict[str, list[str]] = {}
+        for name, who in zip(self.overlap["covariate"], self.overlap["outside"], strict=True):
+            for pilot in pilots:
+                if f", {pilot}, " in f", {who}, ":
+                    found.setdefault(pilot, []).append(name)
+        if not found:
+            return []
+        shown = [
+            f"{who} ({', '.join(names[:3])}{', …' if names[3:] else ''})"
+            for who, names in list(found.items())[:5]
+        ]
+        more_of = "; …" if len(found) > 5 else ""
+        return [
+            f"Outside all comparators on at least one row: {len(found)} of "
+            f"{int(self.facts['n_pilots'])} pilots: {'; '.join(shown)}{more_of}."
+        ]
+
     def _largest(self) -> pd.DataFrame:
         """Return the rows that differ most, before or after, in the order of the table."""
         size = self.table[["smd_before", "smd_after"]].abs().max(axis=1).fillna(-1.0)
@@ -144,6 +168,7 @@ class Balance:
         cells = _cells(shown)
         return page(
             paragraph(self._in_words()),
+            *(paragraph(line) for line in self._outside()),
             table(
                 _READ,
                 cells,

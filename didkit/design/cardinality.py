@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from didkit.design.against import MatchedSets
 from didkit.design.covariates import Covariates
 from didkit.design.distances import nearest_mixture, refuse_constant
+from didkit.design.ids import column_names
 from didkit.design.matched import Matched, Missing, choice, non_negative, refuse_no_covariates
 from didkit.errors import DesignError, first_few
 
@@ -87,8 +88,7 @@ class CardinalityMatching(Matched):
         choice(self.sd, ("pilots", "pooled"), "sd", _WHERE)
         choice(self.missing, ("refuse", "leave_out"), "missing", _WHERE)
         non_negative(self.tolerance, "tolerance", _WHERE)
-        given: Any = self.exact
-        exact = (given,) if isinstance(given, str) else tuple(given)
+        exact = column_names(self.exact, "exact", _WHERE)
         object.__setattr__(self, "exact", exact)
         self.on.select(exact or self.on.columns)  # refuses an unknown one
 
@@ -124,7 +124,7 @@ class CardinalityMatching(Matched):
             raise _refuse_none(gap, self.tolerance, names, labels)
         kept = [unit for unit, keep in zip(candidates, chosen, strict=True) if keep]
         members = dict.fromkeys(kept, 1 / len(kept))
-        return MatchedSets(dict.fromkeys(pilots, members))
+        return MatchedSets(dict.fromkeys(pilots, members), until=self.on.until)
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""
@@ -229,7 +229,7 @@ def _refuse_none(
     gap: Floats, tolerance: float, names: Sequence[str], labels: Sequence[str]
 ) -> DesignError:
     """Return the error that says which covariate is furthest away."""
-    reached = nearest_mixture(gap)
+    reached = nearest_mixture(gap) if gap.shape[1] else np.zeros(1)
     worst = int(np.abs(reached).argmax())
     miss = float(np.abs(reached[worst]))
     if miss > tolerance:
@@ -238,9 +238,9 @@ def _refuse_none(
             f"deviations away, and the tolerance is {tolerance:g}"
         )
     else:
-        found = f"none, although mixtures with unequal weights come within {miss:.3g}" + (
-            f"; labels to be shared exactly: {first_few(labels)}" if labels else ""
-        )
+        mixed = f", although mixtures with unequal weights come within {miss:.3g}" if names else ""
+        shared = f"; labels to be shared exactly: {first_few(labels)}" if labels else ""
+        found = f"none{mixed}{shared}"
     return DesignError(
         needed="a set of comparators with every mean within the tolerance of the pilots'",
         found=found,

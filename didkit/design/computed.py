@@ -44,7 +44,8 @@ def compute_neighbours(
         Neighbours of each unit; fewer where there are fewer units.
     weights : mapping of covariate to number, or LearntWeights, optional
         At least 0, a number for each covariate; one of weight 0 is not used, and may be missing.
-        By default equal.
+        By default equal. Learnt weights given as `LearntWeights` keep the periods that they were
+        learnt from; as a plain mapping, such as ``dict(learnt.weights)``, nobody can know them.
     scale : {"sd", "rank"}
         ``"rank"`` replaces values by their ranks first (ties share the mean), against outliers.
     missing : {"refuse", "leave_out"}
@@ -100,13 +101,19 @@ def compute_neighbours(
     how = "learnt weights" if learnt else "equal weights" if equal else "given weights"
     what = "ranks of " if scale == "rank" else ""
     until = dict(used.until) | (dict(weights.until) if isinstance(weights, LearntWeights) else {})
-    note = f"no computed neighbours for {first_few(gone)}: a covariate is missing"
+    notes = [f"no computed neighbours for {first_few(gone)}: a covariate is missing"] * bool(gone)
+    unstated = used.unstated()
+    if unstated:
+        notes.append(
+            f"the periods of {first_few(unstated, 3)} are not stated: nobody checked that they "
+            "precede the start (Covariates.from_frame(until=) states them)"
+        )
     return Neighbours(
         table,
         f"computed neighbours on {what}{named} ({how})",
         until=until,
         unlisted=dict.fromkeys(gone, "a covariate is missing"),
-        notes=(note,) if gone else (),
+        notes=tuple(notes),
     )
 
 

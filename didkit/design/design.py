@@ -20,6 +20,7 @@ from didkit.design.edits import (
     with_treatment,
     without_pilot,
 )
+from didkit.design.kinds import NEEDED, found_kind, todo_of
 from didkit.design.log import (
     cell_log,
     gaps_in_words,
@@ -48,14 +49,6 @@ from didkit.panel import Metric, Panel, Period, nearest
 __all__ = ["Design", "Selection"]
 
 
-_NEEDED = {
-    "panel": "a Panel, from read_dfe(…) or Panel.from_frame(…)",
-    "rollout": "a Rollout, such as Rollout({'303': 2018})",
-    "against=": "who the pilots are compared with: Pool(), neighbours.union(), "
-    "neighbours.per_pilot(aggregate='mean') or MatchedSets(…)",
-}
-
-
 class Design:
     """Who is compared with whom, from when, over which periods. It serves every metric.
 
@@ -67,8 +60,9 @@ class Design:
         The pilots and their starts. Here and below a code that is part of a merged unit of the
         panel (`Panel.harmonise`) stands for the whole unit.
     against : Against
-        ``Pool()``, ``neighbours.union()``, ``neighbours.per_pilot(aggregate=…)`` or
-        ``MatchedSets``. Pilots are never comparators unless asked.
+        ``Pool()``, ``neighbours.union()``, ``neighbours.per_pilot(aggregate=…)``, a matching
+        (`Matching`, `EntropyBalancing`, …) or ``MatchedSets``. Pilots are never comparators
+        unless asked.
     selection : {"random", "latest_value", "average", "bid", "unknown"}
         How the pilots were chosen: at random, for their latest value, for their level over
         several years, by their own bid, or not known. Required: it decides what to distrust.
@@ -117,7 +111,7 @@ class Design:
         rollout: Rollout,
         *,
         against: Against,
-        selection: Selection,
+        selection: Selection | None = None,
         treatment: Treatment = "intention_to_treat",
         periods: Sequence[Period] | None = None,
         exclude: Iterable[object] | Mapping[Any, str] = (),
@@ -131,17 +125,15 @@ class Design:
         ):
             if not isinstance(given, kind):
                 raise DesignError(
-                    needed=_NEEDED[argument],
-                    found=f"the class {given.__name__}"
-                    if isinstance(given, type)
-                    else f"a {type(given).__name__}",
+                    needed=NEEDED[argument],
+                    found=found_kind(given),
                     where=f"Design, argument {argument}",
-                    todo="see help(didkit.Design)",
+                    todo=todo_of(given),
                 )
-        if selection not in get_args(Selection):
+        if selection is None or selection not in get_args(Selection):
             raise DesignError(
                 needed="how the pilots were selected: " + ", ".join(get_args(Selection)),
-                found=repr(selection),
+                found="nothing" if selection is None else repr(selection),
                 where="Design(selection=)",
                 todo="choose one; 'unknown' if nobody can say",
             )
@@ -279,6 +271,7 @@ class Design:
             include_pilots=both,
             distances=comparison.distances,
             notes=comparison.notes,
+            until=comparison.until,
         )
 
     @property

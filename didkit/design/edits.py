@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from didkit.design.against import Against, MatchedSets
+from didkit.design.kinds import CHOICES, found_kind, todo_of
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
 from didkit.design.timing import Treatment, check_treatment
@@ -131,7 +132,8 @@ def reassign(design: Design, rollout: Rollout) -> Design:
     Raises
     ------
     DesignError
-        If a new pilot is not in the panel or no comparator is left.
+        If a new pilot is not in the panel, no comparator is left, or the comparators were chosen
+        by periods from the new first start on.
     """
     if not isinstance(rollout, Rollout):
         raise DesignError(
@@ -155,9 +157,13 @@ def reassign(design: Design, rollout: Rollout) -> Design:
         return type(design)._from(replace(spec, fixed=None))
     everyone = set(design.pilots) | set(design.comparators)
     comparators = tuple(sorted(everyone - set(rollout.pilots)))
-    return type(design)._from(
+    made = type(design)._from(
         replace(spec, fixed=replace(design._comparison, comparators=comparators))
     )
+    first = min(made._starts.values())
+    if first < min(design._starts.values()):
+        spec.against.check_before(design.panel, design.periods[first])
+    return made
 
 
 def shift(design: Design, periods: int) -> Design:
@@ -174,7 +180,8 @@ def shift(design: Design, periods: int) -> Design:
     Raises
     ------
     DesignError
-        If `periods` is not negative, or a start would leave no period before it.
+        If `periods` is not negative, a start would leave no period before it, or the comparators
+        were chosen by periods from the moved start on, which are its "after".
     """
     if not is_whole(periods) or periods >= 0:
         raise DesignError(
@@ -196,6 +203,17 @@ def shift(design: Design, periods: int) -> Design:
                 todo=f"at most {first - 1} periods are possible here",
             )
         moved[unit] = design.periods[position]
+    new = design.periods[first + periods]
+    try:
+        design.against.check_before(design.panel, new)
+    except DesignError as error:
+        raise DesignError(
+            needed=f"comparators chosen from before the moved start, {new}",
+            found=f"comparators chosen by {error.found}",
+            where="Design.shift",
+            todo="match on earlier periods, or on what does not change: comparators that were "
+            "chosen to be like the pilots after the moved start show less difference than there is",
+        ) from error
     return type(design)._from(
         replace(
             design._spec,
@@ -223,12 +241,10 @@ def compared_with(design: Design, against: Against) -> Design:
     """
     if not isinstance(against, Against):
         raise DesignError(
-            needed="who the pilots are compared with, such as Pool() or neighbours.union()",
-            found=f"the class {against.__name__}"
-            if isinstance(against, type)
-            else f"a {type(against).__name__}",
+            needed=f"who the pilots are compared with: {CHOICES}",
+            found=found_kind(against),
             where="Design.compared_with",
-            todo="see help(didkit.Design)",
+            todo=todo_of(against),
         )
     spec = replace(design._spec, against=against.among(design.panel), fixed=None)
     return type(design)._from(spec)

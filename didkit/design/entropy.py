@@ -133,7 +133,9 @@ class EntropyBalancing(Matched):
         out = [unit for unit, keep in zip(candidates, kept, strict=True) if not keep]
         note = f"{first_few(out)} have a weight below machine precision and are set out"
         members = {u: float(w) for u, w, keep in zip(candidates, shares, kept, strict=True) if keep}
-        return MatchedSets(dict.fromkeys(pilots, members), notes=(note,) if out else ())
+        return MatchedSets(
+            dict.fromkeys(pilots, members), notes=(note,) if out else (), until=self.on.until
+        )
 
     def describe(self) -> str:
         """Say in words who is compared with whom."""

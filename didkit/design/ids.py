@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from didkit.errors import DesignError
 from didkit.panel import unit_id
 
-__all__ = ["by_unit"]
+__all__ = ["by_unit", "column_names"]
 
 Value = TypeVar("Value")
 
@@ -47,3 +47,28 @@ def by_unit(given: Mapping[Any, Value], what: str, *, where: str) -> dict[str, V
             )
         made[unit] = value
     return made
+
+
+def column_names(given: object, argument: str, where: str) -> tuple[str, ...]:
+    """Return names of columns as a tuple; one name is one column.
+
+    Raises
+    ------
+    DesignError
+        If it is neither text nor a sequence of names.
+
+    Examples
+    --------
+    >>> column_names("region", "exact", "Matching"), column_names(["a", "b"], "exact", "Matching")
+    (('region',), ('a', 'b'))
+    """
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable) or isinstance(given, bytes | Mapping):
+        raise DesignError(
+            needed=f"{argument}= the name of a column, or a sequence of names",
+            found=repr(given),
+            where=where,
+            todo=f"write {argument}=('region',), or leave it out",
+        )
+    return tuple(str(name) for name in given)

@@ -19,6 +19,7 @@ __all__ = ["Matched", "Missing", "Unmatched", "choice", "non_negative", "refuse_
 
 Missing = Literal["refuse", "leave_out"]
 Unmatched = Literal["refuse", "leave_out"]
+_PRESENT = ", or take those present: Covariates.from_panel(…, periods='present')"
 
 
 class Matched(Against):
@@ -58,24 +59,28 @@ class Matched(Against):
         """Match the pilots with units that are neither pilots nor barred."""
         pilots = sorted(pilots)
         candidates = sorted(set(units) - set(pilots) - barred)
-        rows = self.on.table.reindex([*pilots, *candidates])[list(self.used())]
+        on = self.on.select(self.used())
+        rows = on.table.reindex([*pilots, *candidates])
         lacking = set(rows.index[rows.isna().any(axis=1)])
         where = type(self).__name__
         without = [unit for unit in pilots if unit in lacking]
         if without:
             raise DesignError(
                 needed=f"the covariates {first_few(self.used())} of every pilot",
-                found=f"{first_few(without)} lack at least one",
+                found=_lacking(on, without),
                 where=where,
-                todo="choose periods in which they are observed, or leave these pilots out by name",
+                todo="choose periods in which they are observed"
+                + _PRESENT * any(on.gaps.values())
+                + ", or leave these pilots out by name",
             )
         gone = [unit for unit in candidates if unit in lacking]
         if gone and self.missing == "refuse":
             raise DesignError(
                 needed=f"the covariates {first_few(self.used())} of every possible comparator",
-                found=f"{len(gone)} lack at least one: {first_few(gone)}",
+                found=_lacking(on, gone),
                 where=where,
-                todo="write missing='leave_out' to go on without them, or choose other periods",
+                todo="write missing='leave_out' to go on without them, or choose other periods"
+                + _PRESENT * any(on.gaps.values()),
             )
         kept = [unit for unit in candidates if unit not in lacking]
         if not kept:
@@ -88,7 +93,13 @@ class Matched(Against):
         sets = self.match(pilots, kept)
         weights = {pilot: dict(members) for pilot, members in sets.weights.items()}
         why = dict.fromkeys(gone, "no covariate to match on")
-        note = f"{first_few(gone)} lack a covariate and could not be matched"
+        unstated = on.unstated()
+        notes = [f"{first_few(gone)} lack a covariate and could not be matched"] if gone else []
+        if unstated:
+            notes.append(
+                f"the periods of {first_few(unstated, 3)} are not stated: nobody checked that "
+                "they precede the start (Covariates.from_frame(until=) states them)"
+            )
         return Comparison(
             comparators=tuple(sorted({other for m in weights.values() for other in m})),
             sets=weights,
@@ -96,7 +107,8 @@ class Matched(Against):
             absent=(),
             distances=sets.distances,
             left_out={**why, **sets.unmatched},
-            notes=(*((note,) if gone else ()), *sets.notes),
+            notes=(*notes, *sets.notes),
+            until=on.until,
         )
 
     def among(self, panel: Panel) -> Self:
@@ -112,6 +124,12 @@ class Matched(Against):
     def _numbers(self, units: Sequence[str]) -> np.ndarray:
         """Return the covariates of units, (units × covariates)."""
         return self.on.numbers(units)
+
+
+def _lacking(on: Covariates, units: Sequence[str]) -> str:
+    """Say how many units lack a covariate, and of the first few which."""
+    shown = "; ".join(on.lacking(unit) for unit in units[:5]) + ("; …" if units[5:] else "")
+    return f"{len(units)} lack at least one: {shown}"
 
 
 def choice(given: object, allowed: Sequence[str], argument: str, where: str) -> None:

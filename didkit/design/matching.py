@@ -14,6 +14,7 @@ from didkit.design.against import MatchedSets
 from didkit.design.assign import assign_all, nearest_each, nearest_in_turn
 from didkit.design.covariates import Covariates
 from didkit.design.distances import euclidean, mahalanobis, propensity
+from didkit.design.ids import column_names
 from didkit.design.matched import (
     Matched,
     Missing,
@@ -142,10 +143,17 @@ mean 2014 to 2016, cla mean 2014 to 2016)'
         choice(self.order, ("id", "largest", "smallest"), "order", "Matching")
         choice(self.unmatched, ("refuse", "leave_out"), "unmatched", "Matching")
         choice(self.missing, ("refuse", "leave_out"), "missing", "Matching")
-        given: Any = self.exact
-        exact = (given,) if isinstance(given, str) else tuple(given)
+        exact = column_names(self.exact, "exact", "Matching")
         object.__setattr__(self, "exact", exact)
-        object.__setattr__(self, "calipers", MappingProxyType(dict(self.calipers)))
+        calipers: Any = self.calipers
+        if not isinstance(calipers, Mapping):
+            raise DesignError(
+                needed="calipers= a mapping of covariate to number",
+                found=repr(calipers),
+                where="Matching",
+                todo="write calipers={'cin mean 2013 to 2014': 0.5}, or leave it out",
+            )
+        object.__setattr__(self, "calipers", MappingProxyType(dict(calipers)))
         if self.replace is None:
             object.__setattr__(self, "replace", self.method == "nearest")
         self.on.select(exact or self.on.columns)  # refuses an unknown one
@@ -376,5 +384,18 @@ mean 2014 to 2016, cla mean 2014 to 2016)'
             weights,
             distances=distances,
             unmatched=unmatched,
-            notes=(note,) if few else (),
+            notes=(*((note,) if few else ()), self._farthest(distances)),
+            until=self.on.until,
         )
+
+    def _farthest(self, distances: Mapping[str, Mapping[str, float]]) -> str:
+        """Say which pair is farthest apart; of ties (to nine digits) the first by ids."""
+        pairs = [
+            (float(f"{apart:.9g}"), pilot, other)
+            for pilot, members in sorted(distances.items())
+            for other, apart in sorted(members.items())
+        ]
+        apart, pilot, other = max(pairs, key=lambda pair: pair[0])
+        unit = " in probability" if self.distance == "propensity" else " standard deviations apart"
+        name = ", Mahalanobis" if self.distance == "mahalanobis" else ""
+        return f"the farthest of the matched: {pilot} and {other}, {apart:.3g}{unit}{name}"

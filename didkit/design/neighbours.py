@@ -12,6 +12,7 @@ import pandas as pd
 
 from didkit.design.against import Aggregate, PerPilot, Union
 from didkit.design.parts import neighbours_by_unit
+from didkit.design.seen import late
 from didkit.errors import DesignError, first_few, is_number, is_whole
 from didkit.panel import Panel, unit_id
 
@@ -101,6 +102,10 @@ class Neighbours:
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "until", MappingProxyType(dict(self.until)))
         object.__setattr__(self, "unlisted", MappingProxyType(dict(self.unlisted)))
+
+    def __repr__(self) -> str:
+        units = self.table["unit"].nunique()
+        return f"Neighbours({units} units, {len(self.table)} neighbours{_named(self.release)})"
 
     def of(self, unit: str) -> tuple[str, ...]:
         """Return the neighbours of one unit, the nearest first; empty where it has no list."""
@@ -252,7 +257,7 @@ class Neighbours:
         Raises
         ------
         DesignError
-            If a pilot has no list.
+            If a pilot has no list, or `pilots` is no sequence of units.
 
         Examples
         --------
@@ -261,6 +266,13 @@ class Neighbours:
         >>> made.closeness(["1"]).to_dict("records")
         [{'pilot': '1', 'listed': 2, 'Close': 1, 'Not close': 1, 'pilots': 0}]
         """
+        if isinstance(pilots, str) or not isinstance(pilots, Iterable):
+            raise DesignError(
+                needed="the pilots, such as design.pilots",
+                found=repr(pilots),
+                where="Neighbours.closeness",
+                todo="write neighbours.closeness(design.pilots, design.panel)",
+            )
         lists = self if panel is None else self.among(panel)
         chosen = list(
             dict.fromkeys(
@@ -357,16 +369,11 @@ class Neighbours:
         DesignError
             If a covariate or the weights have.
         """
-        first = panel.calendar.position(start)
-        late = [
-            f"{what} (up to {period})"
-            for what, period in self.until.items()
-            if panel.calendar.position(period) >= first
-        ]
-        if late:
+        found = late(panel, self.until, start)
+        if found:
             raise DesignError(
                 needed=f"neighbours computed from what was known before the first start, {start}",
-                found=first_few(late),
+                found=first_few(found),
                 where=f"the neighbours {self.file or self.release}".strip(),
                 todo="compute them from earlier periods: what comes after the start may be an "
                 "effect",
@@ -454,6 +461,10 @@ class Neighbours:
             return {}
         rows = self.table[self.table["unit"] == unit].set_index("neighbour")["distance"]
         return {other: float(rows[other]) for other in kept}
+
+
+def _named(release: str) -> str:
+    return f"; {release}" if release else ""
 
 
 def _written(closeness: pd.Series[Any]) -> pd.Series[Any]:

@@ -28,7 +28,7 @@ def _of_rollout(spec: Spec, comparison: Comparison) -> list[str]:
         left = first_few(f"{u} ({p})" for u, p in rollout.stops.items())
         notes.append(
             f"{left} left the programme; the cells from then on are left out (as treated), so that "
-            "cells='complete' leaves these pilots out, and a level or a Gap takes fewer periods of "
+            "cells='complete' leaves these pilots out, and a level takes fewer periods of "
             "them than of their comparators"
             if spec.treatment == "as_treated"
             else f"{left} left the programme; counted as treated from their start on "
@@ -87,7 +87,10 @@ def notes_of(spec: Spec, comparison: Comparison, starts: Mapping[str, int]) -> t
         notes.append("pilots start in different periods")
     if comparison.sets is not None:
         shared = [n for n in served(comparison, len(starts)).values() if n > 1]
-        if shared:
+        first, *others = comparison.sets.values()
+        if others and all(dict(one) == dict(first) for one in others):
+            notes.append(f"one set of weights for all pilots ({len(first)} comparators)")
+        elif shared:
             notes.append(
                 f"{len(shared)} comparators serve more than one pilot (at most {max(shared)})"
             )

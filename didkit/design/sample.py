@@ -122,6 +122,16 @@ class Sample:
         return made & (when < self.stops[:, None]) if self.treatment == "as_treated" else made
 
     @property
+    def left(self) -> Bools:
+        """Pilots without cells from their stop on, because they count as treated until then (J,).
+
+        Their windows after the start are shorter than those of units that stayed.
+        """
+        if self.treatment != "as_treated":
+            return np.zeros(len(self.units), dtype=bool)
+        return np.asarray(self.pilot & (self.stops < len(self.periods)))
+
+    @property
     def set_aside(self) -> Bools:
         """Periods in which a pilot of a cohort is partly treated (G, T).
 

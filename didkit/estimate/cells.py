@@ -14,7 +14,7 @@ from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few
 from didkit.estimate.published import Published
 from didkit.estimate.two_groups import two_groups
-from didkit.estimate.two_way import two_way
+from didkit.estimate.two_way import two_way, two_way_weights
 from didkit.estimate.windows import Windows
 from didkit.results import Estimate, Estimator
 
@@ -125,9 +125,9 @@ def _where_values(sample: Sample) -> str:
 
 def _complete(sample: Sample) -> Sample:
     """Keep units observed in every period; partly treated ones are not asked of their pilots."""
-    if sample.treatment == "as_treated":
-        stayed = ~(sample.pilot & (sample.stops < len(sample.periods)))
-        sample = sample.keep(stayed, "left the programme, so not observed throughout (as treated)")
+    sample = sample.keep(
+        ~sample.left, "left the programme, so not observed throughout (as treated)"
+    )
     needed = np.ones(sample.mask.shape, dtype=bool)
     needed[sample.pilot] = ~sample.set_aside[sample.cohort[sample.pilot]]
     return sample.keep(
@@ -230,7 +230,8 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
     count = np.zeros(k, dtype=np.int64)
     served = np.zeros((len(sample.units), k), dtype=bool)
     lost: list[str] = []
-    for row, j in enumerate(at):
+    made: dict[tuple[int, bytes, bytes], tuple[int, Floats]] = {}
+    for row, j in enumerate(at.tolist()):
         share = sets[row].copy()
         share[j] = 1.0
         alone = np.zeros(len(sample.units), dtype=bool)
@@ -245,17 +246,15 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
             lost.append(sample.units[j])
         if not there.any():
             continue
-        mine = replace(
-            sample,
-            pilot=alone,
-            starts=(sample.starts[sample.cohort[j]],),
-            cohort=np.where(alone, 0, -1).astype(np.intp),
-            clusters=np.arange(len(sample.units), dtype=np.intp),
-            cluster_labels=sample.units,
-        )
-        names = tuple(np.array(windows.terms["term"])[there])
-        fitted = two_way(mine, windows.acts[[sample.cohort[j]]][:, there], names, share=share)
-        total[there] += fitted.weights
+        # weights do not depend on the outcome: pilots alike in set, start and cells share them
+        alike = (int(sample.cohort[j]), sets[row].tobytes(), sample.mask[j].tobytes())
+        if alike not in made:
+            made[alike] = j, _weights_of(sample, j, share, windows, there)
+        first, weights = made[alike]
+        total[there] += weights
+        if first != j:
+            total[there, first] -= weights[:, first]
+            total[there, j] += weights[:, first]
         count[there] += 1
         served[:, there] |= ((share > 0) & ~alone)[:, None]
     if (count == 0).any():
@@ -265,12 +264,12 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
             where=f"metric {sample.metric.name!r}",
             todo=_where_values(sample),
         )
-    weights = total / count[:, None, None]
+    mean = total / count[:, None, None]
     notes = (f"{first_few(lost)} pilots lack cells that a term needs",) if lost else ()
     return (
         Published(
-            values=np.einsum("mjt,jt->m", weights, np.where(sample.mask, sample.y, 0.0)),
-            weights=weights,
+            values=np.einsum("mjt,jt->m", mean, np.where(sample.mask, sample.y, 0.0)),
+            weights=mean,
             n_pilots=count,
             n_comparators=served.sum(axis=0),
             # without gaps two-way in a set is a difference of long differences
@@ -278,3 +277,30 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
         ),
         notes,
     )
+
+
+def _weights_of(
+    sample: Sample, j: int, share: Floats, windows: Windows, there: NDArray[np.bool_]
+) -> Floats:
+    """Weights of two-way fixed effects on one pilot and its set, (terms there, J, T)."""
+    used = np.flatnonzero(share > 0)
+    g = sample.cohort[j]
+    alone = used == j
+    units = tuple(sample.units[i] for i in used)
+    mine = replace(
+        sample,
+        units=units,
+        names=tuple(sample.names[i] for i in used),
+        y=sample.y[used],
+        pilot=alone,
+        starts=(sample.starts[g],),
+        cohort=np.where(alone, 0, -1).astype(np.intp),
+        sets=None,
+        strata=sample.strata[used],
+        clusters=np.arange(len(used), dtype=np.intp),
+        cluster_labels=units,
+    )
+    names = tuple(np.array(windows.terms["term"])[there])
+    weights = np.zeros((int(there.sum()), *sample.y.shape))
+    weights[:, used] = two_way_weights(mine, windows.acts[[g]][:, there], names, share[used])
+    return weights

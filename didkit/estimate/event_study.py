@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from didkit.design import Design, Sample
-from didkit.errors import EstimationError, is_whole
+from didkit.errors import DesignError, EstimationError, is_whole
 from didkit.estimate.cells import CellsUsed, change, check_cells
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric, Period
@@ -120,10 +120,13 @@ class EventStudy:
         PanelError
             If the metric or the reference period is unknown.
         DesignError, EstimationError
-            If the reference is outside the window of a pilot, or a term has no cells.
+            If the reference is outside the window of a pilot, a term has no cells, or comparators
+            were chosen by what they were in the periods of anticipation.
         """
         sample = design.sample(metric)
         unit = sample.metric.unit or "units of the metric"
+        if self.anticipation:
+            _chosen_before(design, sample, int(self.anticipation))
         if self.time == "event":
             base = self._event_reference(sample)
             _seen_there(sample, np.array(sample.starts) + self._base)
@@ -164,6 +167,21 @@ class EventStudy:
                 "phase": ["reference"],
             }
         )
+
+
+def _chosen_before(design: Design, sample: Sample, anticipation: int) -> None:
+    """Refuse comparators chosen by periods in which the programme may already act."""
+    first = sample.periods[max(min(sample.starts) - anticipation, 0)]
+    try:
+        design.against.check_before(design.panel, first)
+    except DesignError as error:
+        raise EstimationError(
+            needed=f"comparators chosen by periods before the anticipation, from {first} on",
+            found=error.found,
+            where=f"EventStudy(anticipation={anticipation}), {error.where}",
+            todo="choose them by earlier periods: what the programme may already have changed "
+            "hides its effect; or allow for less anticipation",
+        ) from error
 
 
 def _seen_there(sample: Sample, at: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,10 +36,10 @@ class Gap:
     -----
     A unit's number is the mean of its cells with a value in the window; an arm's is the plain mean
     over its units, so each authority counts once. With staggered starts a comparator's windows
-    are those of each start in turn, averaged with the shares of the pilots. ``facts`` (and
-    ``glance()``) hold the arms' levels (``pilots_before, comparators_before, pilots_after,
-    comparators_after``) and ``share_before`` = gap_before / gap_after: NaN, with a note, where the
-    two do not have the same sign.
+    are those of each start in turn, averaged with the shares of the pilots; as treated, those of
+    each start and stop. ``facts`` (and ``glance()``) hold the arms' levels (``pilots_before,
+    comparators_before, pilots_after, comparators_after``) and ``share_before`` = gap_before /
+    gap_after: NaN, with a note, where the two do not have the same sign.
 
     References
     ----------
@@ -86,7 +86,11 @@ class Gap:
             If an arm has no value in a window.
         """
         sample = design.sample(metric)
-        windows = _by_window(sample) if self.by == "window" else _by_period(sample)
+        if self.by == "window":
+            sample, stops = _until_stops(sample)
+            windows = _by_window(sample, stops)
+        else:
+            windows = _by_period(sample)
         found = two_groups(sample, windows)
         facts: dict[str, float] = {}
         notes: tuple[str, ...] = ()
@@ -136,12 +140,30 @@ def _levels(sample: Sample, values: np.ndarray) -> dict[str, float]:
     return made
 
 
-def _by_window(sample: Sample) -> Windows:
+def _until_stops(sample: Sample) -> tuple[Sample, np.ndarray]:
+    """Give pilots of one start and one stop (as treated) a cohort; its stop, T if none, (G,)."""
+    n = len(sample.periods)
+    stops = np.where(sample.left, sample.stops, n)
+    own = [
+        (sample.starts[g], int(stop)) if g >= 0 else None
+        for g, stop in zip(sample.cohort, stops, strict=True)
+    ]
+    roles = sorted({role for role in own if role is not None})
+    split = replace(
+        sample,
+        starts=tuple(start for start, _ in roles),
+        cohort=np.array([-1 if role is None else roles.index(role) for role in own], dtype=np.intp),
+    )
+    return split, np.array([stop for _, stop in roles])
+
+
+def _by_window(sample: Sample, stops: np.ndarray) -> Windows:
     """Windows of the four naive numbers."""
-    starts = np.array(sample.starts)
-    after = np.arange(len(sample.periods)) >= starts[:, None]  # (G, T)
+    starts = np.array(sample.starts)[:, None]
+    when = np.arange(len(sample.periods))
+    before = when < starts  # (G, T)
+    after = ~before & (when < stops[:, None])
     none = np.zeros_like(after)
-    before = ~after
     return Windows(
         plus=np.stack([before, after, after, after], axis=1),
         minus=np.stack([none, none, before, before], axis=1),

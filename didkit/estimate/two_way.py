@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from didkit.design import Sample
 from didkit.errors import EstimationError
 from didkit.linear import Normal
+from didkit.linear.roots import COLLINEAR
 from didkit.results import Draws, Labels
 
-__all__ = ["TwoWay", "two_way"]
+__all__ = ["TwoWay", "two_way", "two_way_weights"]
 
 Floats = NDArray[np.float64]
 CHUNK = 1_000_000  #: numbers in the largest array of a chunk of draws
@@ -64,6 +65,16 @@ def two_way(
         If a term is not identified, or the periods are not connected through the units.
     """
     return _Sweep(sample, acts, names, share).fit()
+
+
+def two_way_weights(
+    sample: Sample, acts: NDArray[np.bool_], names: tuple[str, ...], share: Floats
+) -> Floats:
+    """Return only the weights (k, J, T) of `two_way`, with nothing that inference needs.
+
+    Takes and raises what `two_way` does.
+    """
+    return _Sweep(sample, acts, names, share).weights()
 
 
 class _Sweep:
@@ -141,6 +152,27 @@ class _Sweep:
         made[sample.pilot] = self.x[sample.pilot, sample.cohort[sample.pilot]]
         return made
 
+    def _residualised(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return the regressors residualised on both effects, (J, k, T), and their products."""
+        effect = self._solve(np.einsum("jst,jmt->sm", self.z * self.share[:, None, None], x))
+        d = x - np.einsum("sm,jst->jmt", effect, self.z)
+        return d, np.einsum("jmt,jnt->mn", d * self.share[:, None, None], d)
+
+    def _weights(self, d: Floats, gram: Floats) -> Floats:
+        """Return each cell's weight in each term, (k, J, T)."""
+        scaled = d * self.share[:, None, None]
+        return np.asarray(np.einsum("mn,jnt->mjt", np.linalg.inv(gram), scaled))
+
+    def weights(self) -> Floats:
+        """Return the weights alone; what looks collinear goes to `fit`, which says what is."""
+        x = self._actual()
+        d, gram = self._residualised(x)
+        own = np.einsum("jmt,jmt,j->m", x, x, self.share)
+        alone = np.linalg.eigvalsh(gram / np.sqrt(np.outer(own, own))) if own.all() else [0.0]
+        if min(alone) < np.sqrt(COLLINEAR):
+            return self.fit().weights
+        return self._weights(d, gram)
+
     def fit(self) -> TwoWay:
         """Estimate the k terms."""
         sample, k = self.sample, self.acts.shape[1]
@@ -167,10 +199,8 @@ class _Sweep:
             labels=sample.cluster_labels,
             names=(*self.names, *(f"period {sample.periods[t]}" for t in self.kept)),
         )
-        effect = self._solve(np.einsum("jst,jmt->sm", z * self.share[:, None, None], x))
-        d = x - np.einsum("sm,jst->jmt", effect, z)  # residualised on both effects
-        inverse = np.linalg.inv(np.einsum("jmt,jnt->mn", d * self.share[:, None, None], d))
-        weights = np.einsum("mn,jnt->mjt", inverse, d * self.share[:, None, None])
+        d, gram = self._residualised(x)
+        weights = self._weights(d, gram)
         values = np.einsum("mjt,jt->m", weights, self.y_swept)
         residual = self.y_swept - np.einsum("m,jmt->jt", values, d)
         contrast = np.zeros((k, normal.n_params))

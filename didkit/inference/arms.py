@@ -11,7 +11,9 @@ from didkit.results import Estimate
 __all__ = [
     "carried_by",
     "closed_form_df",
+    "effective_comparators",
     "lost_in_words",
+    "not_dropped",
     "not_traded",
     "reuse_in_words",
     "trading_in_words",
@@ -97,6 +99,41 @@ def reuse_in_words(estimate: Estimate) -> str:
     if not len(shared):
         return ""
     return f"{len(shared)} comparators serve more than one pilot (at most {int(shared.max())})"
+
+
+def effective_comparators(estimate: Estimate) -> float:
+    """Return how many comparators with equal weights would vary as much, ``1 / Σ w̄²``.
+
+    ``w̄`` is a comparator's weight averaged over the pilots (Kish's effective number). NaN without
+    sets.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> effective_comparators(dk.DiD().fit(design, "cpp"))
+    nan
+    """
+    sets = estimate.sample.sets
+    if sets is None:
+        return float("nan")
+    return float(1 / (sets.mean(axis=0) ** 2).sum())
+
+
+def not_dropped(estimate: Estimate) -> str:
+    """Say which cluster the jackknife cannot drop; empty where it can drop each, or without sets.
+
+    It drops each in turn, so a set must have a comparator left without any of them.
+    """
+    sample = estimate.sample
+    if sample.sets is None:
+        return ""
+    for g, label in enumerate(sample.cluster_labels):
+        goes = sample.clusters == g
+        left = sample.sets[~goes[sample.pilot]][:, ~goes]
+        if not (left > 0).any(axis=1).all():
+            return f"a set would be empty without {label}"
+    return ""
 
 
 def trading_in_words(estimate: Estimate) -> list[str]:

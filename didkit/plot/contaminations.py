@@ -150,7 +150,12 @@ def _foot(finding: Finding) -> str:
     """Count who is contaminated, and say whether there are intervals."""
     facts = finding.facts
     n, k = int(facts["n_contaminated_comparators"]), int(facts["n_contaminated_pilots"])
-    who = [f"{n} comparator{'s' if n != 1 else ''} that use{'s' if n == 1 else ''} the practice"]
+    throughout = int(facts["n_throughout"]) if facts["weight"] else 0
+    cancels = "cancels" if throughout == 1 else "cancel"
+    also = f" ({throughout} throughout, which {cancels})" if throughout else ""
+    who = [
+        f"{n} comparator{'s' if n != 1 else ''} that use{'s' if n == 1 else ''} the practice{also}"
+    ]
     who = who if n else []
     who += [f"{k} pilot{'s' if k != 1 else ''} that had it before"] if k else []
     sure = finding.estimate.uncertainty

@@ -24,6 +24,7 @@ from didkit.plot.words import inside, short
 __all__ = ["love"]
 
 _MOST_ROWS = 30
+_LEAST = 12  # letters of a metric beside its window
 _HEADS = {
     "level": "Mean before the start",
     "last": "Last value before it",
@@ -93,7 +94,7 @@ def love(balance: Balance, ax: Axes | None = None) -> Axes:
         ax.plot(ends[0], y, "o", mfc="white", mec=COMPARATOR, mew=1.6, ms=8.5, zorder=3)
         ax.plot(ends[1], y, "o", color=COMPARATOR, ms=5.0, zorder=4)
     room = name_length(ax) + (6 if is_narrow(ax) else 10)
-    names = [short(label, room) for label in shown["label"]]
+    names = [_cut(row.label, _window(row.covariate, balance), room) for row in rows(shown)]
     titles = [_head(kind, shown, balance) for kind in kinds]
     if is_narrow(ax):
         titles = [short(_HEADS[kind], room) for kind in kinds]
@@ -120,7 +121,8 @@ def _frame(balance: Balance) -> pd.DataFrame:
     data = table[table[["smd_before", "smd_after"]].notna().any(axis=1)].copy()
     panel = balance.design.panel
     data["label"] = [
-        panel.metric(row.metric).label if row.metric else row.covariate for row in rows(data)
+        panel.metric(row.metric).label if row.metric else _words(row.covariate, balance)
+        for row in rows(data)
     ]
     size = data[["smd_before", "smd_after"]].abs().max(axis=1).round(12)
     rank = size.rank(method="first", ascending=False)
@@ -130,6 +132,34 @@ def _frame(balance: Balance) -> pd.DataFrame:
         index=data.index,
     ).sort_values(["kind", "rank"])
     return data.loc[order.index].reset_index(drop=True)
+
+
+def _window(covariate: str, balance: Balance) -> str:
+    """Return what follows the metric in the name of a covariate made from it; "" in any other."""
+    panel = balance.design.panel
+    name, _, window = covariate.partition(" ")
+    made = window.startswith(("mean ", "slope ")) or window in panel.periods
+    return window if made and name in panel.metrics else ""
+
+
+def _words(covariate: str, balance: Balance) -> str:
+    """Name a covariate; one made from a metric by its label."""
+    window = _window(covariate, balance)
+    if not window:
+        return covariate
+    return f"{balance.design.panel.metric(covariate.partition(' ')[0]).label}, {window}"
+
+
+def _cut(label: str, window: str, room: int) -> str:
+    """Cut a label so that its window stays, or where there is little room its first word."""
+    if not window or not label.endswith(f", {window}") or len(label) <= room:
+        return short(label, room)
+    metric = label.removesuffix(f", {window}")
+    for words in (window, window.replace(" to ", "–"), window.split()[0]):
+        left = room - len(words) - 2
+        if left >= _LEAST:
+            return f"{short(metric, left)}, {words}"
+    return short(label, room)
 
 
 def _places(shown: pd.DataFrame, kinds: list[str]) -> tuple[list[float], list[float]]:

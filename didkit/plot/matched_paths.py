@@ -30,6 +30,7 @@ _MOST_PANELS = 12
 _MOST_LINES = 12  # comparators of one pilot that are drawn one by one
 _TALL = 1.3  # inches of a panel
 _NARROWEST = 90.0  # points
+_SAME = 1e-9  # of a weight: what counts as the same
 
 Floats = NDArray[np.float64]
 
@@ -268,7 +269,7 @@ def _stood(gaps: pd.Series, at: int) -> str:
 
 def _foot(data: pd.DataFrame, members: dict[str, Floats], design: Design) -> str:
     """Name lines, band and numbers, and count what is not shown or not there."""
-    how = design.matched_sets().aggregate
+    how = _aggregate(design)
     sizes = {len(paths) > _MOST_LINES for paths in members.values()}
     thin = {False: "thin: each of them", True: "band: the middle 80% of them"}
     parts = [
@@ -278,9 +279,23 @@ def _foot(data: pd.DataFrame, members: dict[str, Floats], design: Design) -> str
     ]
     hidden = data.loc[~data["shown"], "pilot"].nunique()
     if hidden:
-        parts.append(f"{hidden} pilots that stood nearer are not shown.")
+        parts.append(
+            f"{hidden} pilots that stood nearer are not shown."
+            if hidden > 1
+            else "One pilot that stood nearer is not shown."
+        )
     gone = sum(int((~np.isfinite(paths)).sum()) for paths in members.values())
     if gone:
         whole = sum(paths.size for paths in members.values())
-        parts.append(f"{gone} of {whole} values of comparators are missing: {how} of the others.")
+        are = "are" if gone != 1 else "is"
+        parts.append(f"{gone} of {whole} values of comparators {are} missing: {how} of the others.")
     return " ".join(parts)
+
+
+def _aggregate(design: Design) -> str:
+    """Name what the dashed line is: mean or median, weighted where weights in a set differ."""
+    sets = design.matched_sets()
+    if sets.aggregate == "median":
+        return "median"
+    uneven = any(np.ptp(list(one.values())) > _SAME for one in sets.weights.values())
+    return "weighted mean" if uneven else "mean"

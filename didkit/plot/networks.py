@@ -10,9 +10,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyArrowPatch
 
 from didkit.design import Design
+from didkit.design.alike import effective_size
 from didkit.errors import DidkitError
 from didkit.plot.style import (
     COMPARATOR,
+    GREY,
     PILOT,
     SMALL,
     TEXT,
@@ -23,19 +25,27 @@ from didkit.plot.style import (
     rows,
 )
 from didkit.plot.words import short
+from didkit.results.tables import number
 
 __all__ = ["neighbour_graph"]
 
 _SWEEPS = 8  # passes that bring each end of a line nearer to the other
 _LEFT, _RIGHT = 0.0, 1.0
 _FEW = 16  # with fewer comparators than this every one is named
+_HEAVIEST = 15  # comparators named in a set that all pilots share
+_MOST_PILOTS = 30  # beside it; more are counted
+_HUB = 0.14  # where the lines of a set that all pilots share begin
+_SAME = 1e-9  # of a weight: what counts as the same
 
 
 def neighbour_graph(design: Design, ax: Axes | None = None) -> Axes:
     """Draw pilots on the left, comparators on the right, and a line from each to each it serves.
 
     Comparators that serve two pilots or more are larger and named (all, where they are few); a
-    dashed curve joins a pilot to another pilot on its list, which may not serve.
+    dashed curve joins a pilot to another pilot on its list, which may not serve. Where all pilots
+    have one and the same set (entropy balancing, cardinality matching, a pooled synthetic control)
+    it is drawn once: the pilots as a block, the 15 heaviest comparators with their weights (ties by
+    id), and how many others there are with how much weight.
 
     Parameters
     ----------
@@ -80,8 +90,11 @@ def neighbour_graph(design: Design, ax: Axes | None = None) -> Axes:
     if data.empty:
         ax = canvas(ax, height=1.1)
         ax.set_axis_off()
-        words = f"One pool: each of {m} comparators serves each of {n} pilots; there are no lists"
-        return finish(ax, words, data)
+        each = f"each of {m} comparators serves" if m != 1 else "one comparator serves"
+        whom = f"each of {n} pilots" if n != 1 else "one pilot"
+        return finish(ax, f"One pool: {each} {whom}; there are no lists", data)
+    if _is_one_set(data):
+        return _one_set(design, data, ax)
     ax = canvas(ax, width=6.6, height=7.2 if m > 25 else 2.4 + 0.17 * max(m, n))
     served = data[data["kind"] == "serves"]
     left, right = _order(served, design.pilots)
@@ -131,6 +144,89 @@ def _lines(design: Design) -> pd.DataFrame:
     data = pd.DataFrame(made, columns=columns)
     data["serves"] = data.groupby(["other", "kind"])["pilot"].transform("size") if made else 0
     return data
+
+
+def _is_one_set(data: pd.DataFrame) -> bool:
+    """Whether several pilots have the same comparators with the same weights, and no more."""
+    if (data["kind"] != "serves").any() or data["pilot"].nunique() < 2:
+        return False
+    weights = data.pivot(index="pilot", columns="other", values="weight").to_numpy(dtype=float)
+    return bool((np.isfinite(weights) & (np.ptp(weights, axis=0) <= _SAME)).all())
+
+
+def _one_set(design: Design, data: pd.DataFrame, ax: Axes | None) -> Axes:
+    """Draw the set that all pilots share: a block of pilots, and its heaviest comparators."""
+    each = data[data["pilot"] == data["pilot"].iloc[0]]
+    each = each.assign(order=-each["weight"].round(12)).sort_values(["order", "other"])
+    top = len(each) if len(each) <= _HEAVIEST + 1 else _HEAVIEST
+    others = each["weight"].iloc[top:]
+    lines = top + (len(others) > 0)
+    names = data.drop_duplicates("pilot").sort_values("pilot")["pilot_name"].tolist()
+    n = len(names)
+    left = names if n <= _MOST_PILOTS else [f"{n} pilots"]
+    ax = canvas(ax, width=6.6, height=2.2 + 0.22 * max(lines, len(left)))
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    finish(ax, _title_of_one(design, each, n), data, foot=_foot_of_one(each, top))
+    size = _letters(ax, max(lines, len(left)), max(lines, len(left)))
+    letters = int(15 * TEXT / size) if is_narrow(ax) else 24
+    _margins(ax, letters + 2, size)
+    at_left = list(_heights([str(i) for i in range(len(left))]).values())
+    at_right = list(_heights([str(i) for i in range(lines)]).values())
+    ax.plot([_HUB, _HUB], [at_left[0], at_left[-1]], color=PILOT, linewidth=1.4, zorder=3)
+    ax.plot([_HUB], [0.5], "s", color=PILOT, markersize=5, zorder=4)
+    for name, y in zip(left, at_left, strict=True):
+        ax.plot([_LEFT, _HUB], [y, y], color=PILOT, linewidth=1.0, zorder=3)
+        ax.plot(_LEFT, y, "o", color=PILOT, markersize=7, zorder=4)
+        _write(ax, short(name, letters), (_LEFT, y), "left", size)
+    weight = each["weight"].to_numpy(dtype=float)
+    even = np.ptp(weight) <= _SAME
+    ax.add_collection(
+        LineCollection(
+            [[(_HUB, 0.5), (_RIGHT, y)] for y in at_right[:top]],
+            linewidths=[1.1 if even else 0.5 + 3.5 * w / weight.max() for w in weight[:top]],
+            colors=[(*to_rgb(COMPARATOR), 0.6)],
+            zorder=2,
+        )
+    )
+    for row, y in zip(rows(each.head(top)), at_right, strict=False):
+        ax.plot(_RIGHT, y, "o", color=COMPARATOR, markersize=5, zorder=5)
+        words = short(f"{row.weight:.1%} {row.other_name}", letters + 4)
+        _write(ax, words, (_RIGHT, y), "right", size)
+    if len(others):
+        ends = [at_right[-1]] * 2
+        ax.plot([_HUB, _RIGHT], [0.5, ends[0]], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)))
+        _write(ax, f"{others.sum():.1%} {len(others)} others", (_RIGHT, ends[0]), "right", size)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax
+
+
+def _title_of_one(design: Design, each: pd.DataFrame, n: int) -> str:
+    """Say how many comparators all pilots share, and for how many they count."""
+    m = len(each)
+    counted = f"{m} comparator{'s' * (m != 1)}"
+    if design.matched_sets().aggregate == "median":
+        return f"One set for all {n} pilots: the median of {counted}"
+    weight = each["weight"].to_numpy(dtype=float)
+    if np.ptp(weight) <= _SAME:
+        return f"One set of weights for all {n} pilots: {counted}, weighed alike"
+    ess = number(effective_size(weight))
+    return f"One set of weights for all {n} pilots: {counted} count for {ess}"
+
+
+def _foot_of_one(each: pd.DataFrame, top: int) -> str:
+    """Say what is named, what the percentages are, and what counting for means."""
+    more = len(each) - top
+    weight = each["weight"].to_numpy(dtype=float)
+    even = np.ptp(weight) <= _SAME
+    parts = ["Percentages: weight in the set."]
+    if more:
+        parts.append(f"The {top} {'first by id' if even else 'heaviest'} are named.")
+    if not even:
+        parts.append("Count for: effective number, 1 / sum of squared weights.")
+    return " ".join(parts)
 
 
 def _order(served: pd.DataFrame, pilots: tuple[str, ...]) -> tuple[list[str], list[str]]:

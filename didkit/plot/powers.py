@@ -23,6 +23,7 @@ from didkit.plot.style import (
     end_labels,
     finish,
     is_narrow,
+    points,
     rows,
 )
 from didkit.plot.words import inside
@@ -40,6 +41,8 @@ _NAMES = {
     "after": "periods after",
 }
 _POINTS = 81
+_ROOM = 130.0  # points between the two marks, for both their labels
+_FEW_EFFECTS = 20  # of a curve from draws, whose corners then show
 _FRAME = 5.0  # times the middle value: what is larger leaves the frame
 
 
@@ -179,10 +182,10 @@ def _count(row: pd.Series, name: str) -> str:
 
 def _curve(power: Power) -> pd.DataFrame:
     """Return the rows of the curves; by formula, made from the standard error."""
-    if power.how not in ("expected", "before") or len(power.table) > 1:
-        return power.tidy()
     row = power.table.iloc[0]
-    reach = 1.6 * float(row["detectable"])
+    reach = max(1.6 * float(row["detectable"]), float(power.table["effect"].abs().max()))
+    if power.how not in ("expected", "before") or not np.isfinite(reach):
+        return power.tidy()
     effect = np.linspace(-reach, reach, _POINTS)
     found = power_of_t(effect / float(row["std_error"]), float(row["df"]), power.check.level)
     base = power.facts.get("base", np.nan)
@@ -203,6 +206,8 @@ def _by_effect(power: Power, ax: Axes) -> Axes:
     ax.plot(x, y, color=PILOT, linewidth=2)
     reach = float(np.abs(x).max()) or 1.0
     ends = {float(np.sign(e)): float(d) for e, d in zip(x, data["detectable"], strict=True) if e}
+    apart = sum(min(size, reach) for size in ends.values()) / (2 * reach) * points(ax)[0]
+    inside_out = -1 if apart < _ROOM else 1  # labels between the marks, or where these are too near
     for sign, size in ends.items():
         if size > reach:
             continue
@@ -210,10 +215,10 @@ def _by_effect(power: Power, ax: Axes) -> Axes:
         ax.annotate(
             f"{'−' if sign < 0 else '+'}{tables.number(size)}",
             (sign * size, asked),
-            xytext=(-9 * sign, 4),
+            xytext=(-9 * sign * inside_out, 4 * inside_out),
             textcoords="offset points",
-            ha="right" if sign > 0 else "left",
-            va="bottom",
+            ha="right" if sign * inside_out > 0 else "left",
+            va="bottom" if inside_out > 0 else "top",
             fontsize=TEXT,
             weight="bold",
             color=PILOT,
@@ -223,19 +228,30 @@ def _by_effect(power: Power, ax: Axes) -> Axes:
     ax.set_xlim(-reach, reach)
     ax.axhline(asked, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
     ax.axhline(1 - power.check.level, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1.5)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    ax.set_yticks([k / 5 for k in range(6)], [f"{k / 5:.0%}" for k in range(6)])
     ax.set_xlabel(f"Effect, {_unit(power)}")
-    size = power.facts["detectable"]
     with_what = f"{asked:.0%} probability with {_count(data.iloc[0], 'pilots')}"
-    title = (
-        f"Changes of {_size(power, size)} or more{_subject(power)} would be found with {with_what}"
-        if np.isfinite(size)
-        else f"No change{_subject(power)}, however large, would be found with {with_what}"
-    )
+    title = f"{_found(power, ends)} would be found with {with_what}"
     level = f"Dotted: {1 - power.check.level:.0%}, what may be rejected with no effect."
     foot = f"{_foot(power)} {level}"
+    if power.how in ("simulated", "resampled") and len(x) < _FEW_EFFECTS:
+        foot += " Between the effects asked about the curve is straight."
     return finish(ax, title, data, foot=foot, ylabel="Probability of finding it")
+
+
+def _found(power: Power, ends: dict[float, float]) -> str:
+    """Say which changes are found, falls and rises apart where they differ as written."""
+    fall, rise = (_size(power, ends.get(sign, power.facts["detectable"])) for sign in (-1.0, 1.0))
+    subject = _subject(power)
+    if fall == rise:
+        if not np.isfinite(power.facts["detectable"]):
+            return f"No change{subject}, however large,"
+        return f"Changes of {rise} or more{subject}"
+    if "no size" in (fall, rise):
+        seen, never = ("Rises", "fall") if fall == "no size" else ("Falls", "rise")
+        size = rise if fall == "no size" else fall
+        return f"{seen} of {size} or more{subject}, and no {never}, however large,"
+    return f"Falls of {fall} or more and rises of {rise} or more{subject}"
 
 
 def _foot(power: Power) -> str:

@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.check import RegressionToTheMean
+from didkit.check.selected import ESTIMATORS
+from didkit.check.selection_words import in_use
 from didkit.errors import DidkitError
 from didkit.plot.style import (
     COMPARATOR,
@@ -61,7 +63,8 @@ def regression_to_the_mean(finding: Finding, ax: Axes | None = None) -> Axes:
         ``ax.data``: one row a selection and way of comparing, from the top, ``selection,
         estimator, bias, mc_error, rank, y``. ``bias`` is that at the observed strength of
         selection, exact where it can be; ``rank`` that of the most extreme units (a hollow
-        diamond; NaN where there is none), in the metric's unit.
+        diamond; NaN where there is none), in the metric's unit. Bold is the row that stands for
+        the estimate: DiD, or a matched one where its design matches on the metric before.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def regression_to_the_mean(finding: Finding, ax: Axes | None = None) -> Axes:
             where="regression_to_the_mean(finding)",
             todo="give estimate.check(RegressionToTheMean())",
         )
-    data = _data(finding.table)
+    data, used = _data(finding.table), in_use(finding.estimate)
     groups = list(dict.fromkeys(data["selection"]))
     top = float(data["y"].max()) + 1
     ax = canvas(ax, height=2.0 + 0.27 * (top + 1.6))
@@ -95,7 +98,7 @@ def regression_to_the_mean(finding: Finding, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color=GREY, linewidth=0.9, zorder=1)
     ax.axvline(actual, color=PILOT, linewidth=1.4, zorder=1)
     for row in rows(data):
-        colour = INK if row.estimator == "did" else COMPARATOR
+        colour = INK if row.estimator == used else COMPARATOR
         ax.plot([0, row.bias], [row.y, row.y], color=FAINT, linewidth=2, zorder=1.5)
         ax.plot(row.rank, row.y, "D", color=GREY, markersize=5.5, fillstyle="none", zorder=2)
         reach = 1.96 * row.mc_error
@@ -106,7 +109,7 @@ def regression_to_the_mean(finding: Finding, ax: Axes | None = None) -> Axes:
     for group in groups:
         above = float(data.loc[data["selection"] == group, "y"].max()) + 0.95
         _head(ax, _GROUPS[group], above, size)
-    _numbers(ax, data)
+    _numbers(ax, data, used)
     right = actual > sum(ax.get_xlim()) / 2
     ax.annotate(
         f"estimate {signed(actual)}", (actual, 1.0), xycoords=("data", "axes fraction"),
@@ -115,10 +118,10 @@ def regression_to_the_mean(finding: Finding, ax: Axes | None = None) -> Axes:
         color=PILOT, bbox=HALO, zorder=5,
     )  # fmt: skip
     ax.set_xlabel(f"Without any effect, {estimate.metric.unit or 'units of the metric'}")
-    finish(ax, _title(finding, data), data, foot=_foot(data))
+    finish(ax, _title(finding, data, used), data, foot=_foot(data))
     ax.tick_params(axis="y", length=0, labelsize=row_size(ax, int(top) + 1))
     for tick, name in zip(ax.get_yticklabels(), data["estimator"], strict=True):
-        tick.set_fontweight("bold" if name == "did" else "normal")
+        tick.set_fontweight("bold" if name == used else "normal")
     return ax
 
 
@@ -162,7 +165,7 @@ def _head(ax: Axes, text: str, y: float, size: float) -> None:
     )  # fmt: skip
 
 
-def _numbers(ax: Axes, data: pd.DataFrame) -> None:
+def _numbers(ax: Axes, data: pd.DataFrame, used: str) -> None:
     """Write each number in a column on the right."""
     size = min(TEXT, row_size(ax, int(data["y"].max()) + 2))
     digits = _digits(data)
@@ -170,8 +173,8 @@ def _numbers(ax: Axes, data: pd.DataFrame) -> None:
         ax.annotate(
             _written(row.bias, digits), (1.0, row.y), xycoords=("axes fraction", "data"),
             xytext=(42 if is_narrow(ax) else 46, 0), textcoords="offset points", va="center",
-            ha="right", fontsize=size, color=INK if row.estimator == "did" else COMPARATOR,
-            weight="bold" if row.estimator == "did" else "normal", annotation_clip=False,
+            ha="right", fontsize=size, color=INK if row.estimator == used else COMPARATOR,
+            weight="bold" if row.estimator == used else "normal", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -189,22 +192,23 @@ def _written(value: float, digits: int) -> str:
     return f"{'+' if value > 0 else '−'}{text}"
 
 
-def _title(finding: Finding, data: pd.DataFrame) -> str:
-    """Say what DiD would show without an effect, and what it shows."""
-    label = inside(finding.estimate.metric.label)
-    mine = data[data["estimator"] == "did"]
-    low, high = float(mine["bias"].min()), float(mine["bias"].max())
-    ends = [_written(end, _digits(data)) for end in (low, high)]
+def _title(finding: Finding, data: pd.DataFrame, used: str) -> str:
+    """Say what the row in use would show without an effect, and what the estimate shows."""
+    label, facts = inside(finding.estimate.metric.label), finding.facts
+    mine = data[data["estimator"] == used]
+    ends = [signed(facts["seen_lowest"]), signed(facts["seen_highest"])]
     span = ends[0] if len(mine) == 1 else " to ".join(ends)
+    how = ESTIMATORS[used].replace(",", "")
     by = {
         "random": "chosen at random",
         "latest_value": "chosen by the last year",
         "average": "chosen by the years before",
     }
-    one = f"pilots {by[mine['selection'].iloc[0]]}" if len(mine) == 1 else "the choice of pilots"
+    far = "pilots as far out as they were" if mine["rank"].notna().any() else "the most extreme"
+    one = f"pilots {by[mine['selection'].iloc[0]]}" if len(mine) == 1 else far
     return (
-        f"Without any effect, {one} would give DiD {span} in {label}; the estimate is "
-        f"{signed(finding.facts['actual'])}"
+        f"Without any effect, {one} would give {how} {span} in {label}; the estimate is "
+        f"{signed(facts['actual'])}"
     )
 
 

@@ -54,9 +54,9 @@ def rollout(design: Design, ax: Axes | None = None) -> Axes:
     Axes
         ``ax.data``: ``design.treated()`` with ``state`` ("untreated", "partly" for a pilot that
         is exposed later in stocks or flows, "treated", "left", "contaminated") and ``shown``.
-        Where the rollout has doses the shade is the dose, which stands in the cell. At most 25
-        contaminated comparators are shown, the earliest first, then by id; the foot counts the
-        others.
+        The key says in which of the two. Where the rollout has doses the shade is the dose, which
+        stands in the cell. At most 25 contaminated comparators are shown, the earliest first, then
+        by id; the foot counts the others.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def rollout(design: Design, ax: Axes | None = None) -> Axes:
     for i, tick in enumerate(ax.get_yticklabels()):
         tick.set_color(PILOT if i < len(pilots) else COMPARATOR)
         tick.set_fontsize(min(SMALL, row_size(ax, len(drawn))))
-    _key(ax, state, dose if design.rollout.dose else None)
+    _key(ax, state, dose if design.rollout.dose else None, _partly(data[data["shown"]]))
     return ax
 
 
@@ -153,14 +153,21 @@ def _map(ax: Axes, state: NDArray[np.str_], dose: np.ndarray | None, size: float
         ax.axhline(y - 0.5, color="white", linewidth=1.2)
 
 
-def _key(ax: Axes, state: NDArray[np.str_], dose: np.ndarray | None) -> None:
+def _partly(data: pd.DataFrame) -> str:
+    """Say whether flows, stocks or both are partly treated in the cells so marked."""
+    marked = data[data["state"] == "partly"]
+    kinds = [k for k in ("flow", "stock") if k in marked and (marked[k] == "partly").any()]
+    return f" ({kinds[0]}s only)" if len(kinds) == 1 else " (flows, stocks)"
+
+
+def _key(ax: Axes, state: NDArray[np.str_], dose: np.ndarray | None, partly: str) -> None:
     """Say under the calendar what each colour and letter stands for."""
-    by = ", by dose" if dose is not None else ""
+    more = {"treated": ", by dose" if dose is not None else "", "partly": partly}
     handles = [
         Patch(
             facecolor=colour,
             edgecolor="none",
-            label=f"{letter} {words}{by if one == 'treated' else ''}".strip(),
+            label=f"{letter} {words}{more.get(one, '')}".strip(),
         )
         for one, (colour, letter, words) in _STATES.items()
         if (state == one).any()
@@ -201,7 +208,8 @@ def _title(design: Design, data: pd.DataFrame, users: list[str]) -> str:
     if users:
         of = sum(unit not in design.starts for unit in design.comparators)
         parts.append(
-            f"{len(users)} of {of} comparators {'use' if len(users) != 1 else 'uses'} the practice"
+            f"{len(users)} of {of} comparator{'s' * (of != 1)} "
+            f"{'use' if len(users) != 1 else 'uses'} the practice"
         )
     return "; ".join(parts)
 
@@ -212,10 +220,16 @@ def _foot(design: Design, users: list[str]) -> str:
     hidden = len(users) - _MOST_USERS
     parts = ["Pilots above the line."] if users else []
     if hidden > 0:
-        parts.append(f"{hidden} more comparators that use the practice are not shown.")
-    if others:
         parts.append(
-            f"{others} {'other ' if users else ''}comparators, untreated throughout, are not shown."
+            f"{hidden} more comparators that use the practice are not shown."
+            if hidden > 1
+            else "1 more comparator that uses the practice is not shown."
+        )
+    if others:
+        plural, are = ("s", "are") if others != 1 else ("", "is")
+        parts.append(
+            f"{others} {'other ' if users else ''}comparator{plural}, untreated throughout, "
+            f"{are} not shown."
         )
     if design.treatment == "as_treated":
         parts.append("As treated: cells after leaving are left out.")

@@ -18,7 +18,7 @@ from didkit.report import plan_parts as parts
 from didkit.report.plan_comparators import Comparators, comparators
 from didkit.report.plan_file import Section, path_of, read_toml, there
 from didkit.report.plan_power import PowerPart, power
-from didkit.report.plan_sound import file_problems, period_problems, unit_problems
+from didkit.report.plan_sound import design_problems, file_problems, period_problems, unit_problems
 from didkit.results import Check
 
 if TYPE_CHECKING:
@@ -196,7 +196,12 @@ class Plan:
             _file=top,
             _folder=folder,
         )
-        for problems in (file_problems(made), unit_problems(made), period_problems(made)):
+        for problems in (
+            file_problems(made),
+            unit_problems(made),
+            period_problems(made),
+            design_problems(made),
+        ):
             top.problems.extend(problems)
         top.settle()
         return made

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+import pandas as pd
+
 from didkit.design import (
     Against,
     CardinalityMatching,
@@ -19,6 +21,8 @@ from didkit.design import (
     SyntheticWeights,
     compute_neighbours,
 )
+from didkit.design.neighbours import CLOSENESS
+from didkit.errors import DidkitError
 from didkit.panel import Panel
 from didkit.read import read_neighbours
 from didkit.report.plan_file import Section, written
@@ -90,6 +94,7 @@ class On:
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     slopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    periods: str = ""  # "": every period must have a value
 
     def __bool__(self) -> bool:
         return bool(self.means or self.values or self.slopes or self.columns)
@@ -102,6 +107,7 @@ class On:
             values={metric: _window(span) for metric, span in self.values.items()},
             slopes={metric: _window(span) for metric, span in self.slopes.items()},
             columns=self.columns,
+            periods="present" if self.periods else "all",
         )
 
     def in_words(self) -> str:
@@ -115,7 +121,8 @@ class On:
             )
             for metric, span in found.items()
         ]
-        return ", ".join((*words, *self.columns))
+        gaps = (f"periods {self.periods}",) if self.periods else ()
+        return ", ".join((*words, *self.columns, *gaps))
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,8 @@ def comparators(section: Section) -> Comparators:
         section.note("file", error)
     options = _options(section, _OPTIONS["computed" if computed else kind]) if matched else {}
     aggregates = ("mean", "median", "weighted")
+    if matched and not section.refused:
+        _check_options(section, kind, options)
     made = Comparators(
         against=cast(Kind, kind),
         file=section.text("file") if listed and not computed else "",
@@ -178,10 +187,12 @@ def comparators(section: Section) -> Comparators:
         ),
         reason=section.text("reason", ""),
         computed=computed or None,
-        weights=section.text("weights", "") if "weights" in allowed else "",
+        weights=section.one_of("weights", ("rank", "distance"))
+        if "weights" in allowed and section.has("weights")
+        else "",
         closest=(_count(section, "closest") or None) if listed else None,
         most=(_count(section, "most") or None) if listed else None,
-        at_least=section.text("at_least", "") if listed else "",
+        at_least=_band(section) if listed else "",
         on=_on(section, needed=matched, kind="computed = true" if computed else f"{kind!r}"),
         options=options,
     )
@@ -244,6 +255,46 @@ def _options(section: Section, allowed: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _band(section: Section) -> str:
+    """Read ``at_least``: a band of closeness, however its letters are written; "" if none."""
+    bands = {band.casefold(): band for band in CLOSENESS}
+    found = section.text("at_least", "")
+    if found and found.casefold() not in bands and "at_least" not in section.refused:
+        section.wrong(
+            "at_least",
+            needed=f"a band of closeness: {', '.join(CLOSENESS)}",
+            value=found,
+            todo=f'write at_least = "{CLOSENESS[-2]}", or another of them',
+        )
+    return bands.get(found.casefold(), found)
+
+
+def _check_options(section: Section, kind: str, options: Mapping[str, Any]) -> None:
+    """Refuse at once what no data could mend: a caliper below zero, a moment that is none."""
+    if kind not in _MATCHED:
+        return
+    columns = {"x": [0.0, 1.0], **{key: ["a", "b"] for key in options.get("exact", ())}}
+    on = Covariates(pd.DataFrame(columns, index=["1", "2"]))
+    try:
+        _MATCHED[kind](on, **options)
+    except DidkitError as error:
+        key = _culprit(kind, on, options)
+        made = section.error(
+            *((key,) if key else ()), needed=error.needed, found=error.found, todo=error.todo
+        )
+        section.note(key or "against", made)
+
+
+def _culprit(kind: str, on: Covariates, options: Mapping[str, Any]) -> str:
+    """Find the option that is refused by itself; else the first one."""
+    for key, value in options.items():
+        try:
+            _MATCHED[kind](on, **{key: value})
+        except DidkitError:
+            return key
+    return [*options, ""][0]
+
+
 def _on(section: Section, *, needed: bool, kind: str) -> On:
     """Read ``[comparators.on]``."""
     table = section.table("on")
@@ -251,7 +302,22 @@ def _on(section: Section, *, needed: bool, kind: str) -> On:
     for name in ("means", "values", "slopes"):
         inner = table.table(name)
         spans[name] = {metric: inner.periods(metric) for metric in inner.raw}
-    made = On(spans["means"], spans["values"], spans["slopes"], table.texts("columns"))
+        for metric, span in spans[name].items():
+            if name == "slopes" and len(span) == 1:
+                inner.wrong(
+                    metric,
+                    needed="the first and the last period of a slope",
+                    value=list(span),
+                    todo=f"write {written(metric)} = [2013, 2017]",
+                )
+    periods = table.one_of("periods", ("all", "present"), "all")
+    made = On(
+        spans["means"],
+        spans["values"],
+        spans["slopes"],
+        table.texts("columns"),
+        "" if periods == "all" else periods,
+    )
     table.close()
     if bool(made) != needed and not (table.refused or section.refused):
         raise section.error(

@@ -304,6 +304,11 @@ def unit_problems(plan: Plan, panel: Panel | None) -> Iterator[PlanError]:
     who = plan.comparators
     codes: list[tuple[str, Keys]] = [(u, plan.keys_of(u)) for u in plan.pilots.starts]
     codes += [(u, ("comparators", "exclude", u)) for u in who.exclude]
+    codes += [
+        (u, ("pilots", "contaminated", u))
+        for u in plan.pilots.contaminated
+        if u not in plan.pilots.starts
+    ]
     codes += [(u, ("comparators", "units", n)) for n, u in enumerate(who.units)]
     for n, other in enumerate(plan.sensitivity):
         codes += [(u, ("sensitivity", n, "exclude", k)) for k, u in enumerate(other.exclude)]
@@ -342,6 +347,10 @@ def _period_problems(plan: Plan, panel: Panel) -> Iterator[PlanError]:
         (start, plan.keys_of(unit)) for unit, start in starts.items()
     ]
     periods += [(stop, ("pilots", "stops", unit)) for unit, stop in plan.pilots.stops.items()]
+    periods += [(p, ("pilots", "first_exposed", k)) for k, p in plan.pilots.first_exposed.items()]
+    periods += [
+        (p, ("pilots", "contaminated", u)) for u, p in plan.pilots.contaminated.items() if p
+    ]
     for name in ("first", "last"):
         if given := getattr(plan.window, name):
             periods.append((given, ("window", name)))

@@ -527,6 +527,8 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
     """Make a frozen configuration from the keys of a section that are its options."""
     options = dict(more)
     for one in dataclasses.fields(kind):
+        if one.default is None and "Literal" not in str(one.type):
+            continue  # an object, which no file can hold
         if not section.has(one.name):
             continue
         value = section.raw[one.name]
@@ -544,7 +546,9 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
                 one.name,
                 needed=f"{needed} for {kind.__name__}",
                 value=value,
-                todo=f"write {one.name} = {json.dumps(one.default)}, or another",
+                todo=f"write {one.name} = {json.dumps(one.default)}, or another"
+                if one.default is not None
+                else f"leave it out, or see help(didkit.{kind.__name__})",
             )
             continue
         options[one.name] = value

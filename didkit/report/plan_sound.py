@@ -12,7 +12,7 @@ from didkit.panel import Calendar
 if TYPE_CHECKING:
     from didkit.report.plan import Plan
 
-__all__ = ["file_problems", "period_problems", "unit_problems"]
+__all__ = ["design_problems", "file_problems", "period_problems", "unit_problems"]
 
 
 def file_problems(plan: Plan) -> Iterator[PlanError]:
@@ -84,6 +84,29 @@ def unit_problems(plan: Plan) -> Iterator[PlanError]:
                 needed="a start for every pilot that stopped",
                 found=f"{unit!r} has none",
                 todo="add its start, or take the stop out",
+            )
+
+
+def design_problems(plan: Plan) -> Iterator[PlanError]:
+    """Find checks that the comparators do not allow, and power for metrics that are not planned."""
+    top, who = plan._file, plan.comparators
+    sets = who.against not in ("pool", "union") or who.include_pilots
+    if sets and "PlaceboPilots" in plan.named_checks and "checks" in top.raw:
+        yield top.error(
+            "checks",
+            "PlaceboPilots",
+            needed=f"checks that exist with against = {who.against!r}",
+            found="PlaceboPilots, which needs one pool: other pilots would have other comparators",
+            todo="take it out; PlaceboStart and LeaveOneOut exist for these comparators",
+        )
+    for metric in plan.power.assumed:
+        if metric not in plan.all_metrics:
+            yield top.error(
+                "power",
+                metric,
+                needed="a metric that is primary or secondary",
+                found=repr(metric),
+                todo="choose from: " + ", ".join(plan.all_metrics),
             )
 
 

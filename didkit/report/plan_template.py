@@ -79,6 +79,7 @@ PreTrends = true
 PlaceboStart = true
 PlaceboPilots = {{draws = 999, seed = 0}}
 LeaveOneOut = {{units = "pilots"}}
+RegressionToTheMean = true      # what the choice of the pilots would show by itself
 DetectableEffect = {{power = 0.8}}
 
 [[sensitivity]]                 # an alternative of which the change is estimated too

@@ -141,11 +141,11 @@ def called(alternative: str) -> str:
 
 
 def _since(contaminated: Mapping[str, str]) -> str:
-    """Write since when units use the practice."""
-    return ", ".join(
-        f"{unit} since {period}" if period else f"{unit} throughout"
-        for unit, period in sorted(contaminated.items())
-    )
+    """Write since when units use the practice, those of one period together."""
+    together: dict[str, list[str]] = {}
+    for unit, period in sorted(contaminated.items()):
+        together.setdefault(f"since {period}" if period else "throughout", []).append(unit)
+    return ", ".join(f"{', '.join(units)} {when}" for when, units in together.items())
 
 
 def _power(plan: Plan) -> dict[str, str]:

@@ -21,7 +21,8 @@ from didkit.report.record import NOT_COMPARED
 from didkit.results import tables
 
 if TYPE_CHECKING:
-    from didkit.design import Sample
+    from didkit.design import Design, Sample
+    from didkit.panel import Period
     from didkit.report.evaluation import Evaluation, MetricResult
     from didkit.report.plan import Plan
     from didkit.report.record import PlanRecord
@@ -109,6 +110,30 @@ def _grouped(sample: Sample) -> str:
     return words + (f"; {clusters} clusters" if clusters < len(sample.units) else "")
 
 
+def _besides(design: Design) -> str:
+    """Say what else is known of who was treated when."""
+    rollout = design.rollout
+    words = "" if design.treatment == "intention_to_treat" else "; as treated"
+    if rollout.first_exposed:
+        named = (f"{kind} from {_from(when)}" for kind, when in rollout.first_exposed.items())
+        words += f"; first exposed: {', '.join(named)}"
+    marked = [
+        unit for unit in rollout.contaminated if unit in {*design.pilots, *design.comparators}
+    ]
+    if marked:
+        pilots = sum(unit in design.starts for unit in marked)
+        words += (
+            f"; use the practice outside the programme: {pilots} pilots before their start, "
+            f"{len(marked) - pilots} comparators"
+        )
+    return words
+
+
+def _from(when: Mapping[str, Period]) -> str:
+    """Name the periods from which pilots are treated."""
+    return ", ".join(sorted({str(period) for period in when.values()}))
+
+
 def _done(evaluation: Evaluation) -> dict[str, str]:
     """Return what was done, for the items that hold for all metrics."""
     design, record = evaluation.design, evaluation.record
@@ -137,7 +162,8 @@ def _done(evaluation: Evaluation) -> dict[str, str]:
         "Pilots": f"{len(design.pilots)}, start "
         + ", ".join(f"{start} ({n})" for start, n in sorted(starts.items()))
         + f"; selection: {design.selection}"
-        + (f"; stop: {pairs(design.rollout.stops)}" if design.rollout.stops else ""),
+        + (f"; stop: {pairs(design.rollout.stops)}" if design.rollout.stops else "")
+        + _besides(design),
         "Comparators": f"{len(design.comparators)}, {design.against.describe()}",
         "Likeness of the comparators": likeness_in_words(design),
         "Window": f"{design.periods[0]} to {design.periods[-1]}, {len(design.periods)} periods",

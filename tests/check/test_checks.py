@@ -11,7 +11,7 @@ from scipy import stats
 
 from didkit.check import DetectableEffect, LeaveOneOut, PlaceboPilots, PlaceboStart, PreTrends
 from didkit.check.detectable_effect import never_found
-from didkit.design import Design, MatchedSets, Pool, Rollout
+from didkit.design import Covariates, Design, MatchedSets, Pool, Rollout, SyntheticWeights
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.inference import ClusterRobust, Jackknife, Permutation
@@ -144,6 +144,33 @@ def test_placebo_start_headline_gives_the_largest():
     assert found.facts["largest"] == pytest.approx(7, abs=0.05)
     assert "(start 2014)" in found.headline
     assert found.tidy()["p_value"].isna().all()
+
+
+def chosen_by(design, first, last):
+    seen = {"m": (2011 + first, 2011 + last)}
+    how = SyntheticWeights(Covariates.from_panel(design.panel, values=seen))
+    return design.compared_with(how)
+
+
+def test_placebo_starts_that_the_comparators_have_seen_are_refused():
+    """They are fitted on 2011 to 2012: starts 2013 and 2014 stay, 2012 would be fitted on."""
+    design = chosen_by(design_of(outcome(), ONE), 0, 1)
+    found = DiD().fit(design, "m").infer(None).check(PlaceboStart())
+    assert found.tidy()["start"].tolist() == ["2013", "2014"]
+    assert found.notes == (
+        "no placebo 3 periods earlier: comparators chosen by 1 (m 2012 (up to 2012))",
+    )
+    for sets in (design, design.compared_with(design.matched_sets())):
+        again = DiD().fit(sets, "m").infer(None).check(PlaceboStart())
+        np.testing.assert_allclose(again.tidy()["estimate"], found.tidy()["estimate"], atol=1e-9)
+
+
+def test_comparators_that_have_seen_all_before_leave_no_placebo_start():
+    made = DiD().fit(chosen_by(design_of(outcome(), ONE), 0, START - 1), "m").infer(None)
+    with pytest.raises(InferenceError, match="an earlier start that can be estimated") as caught:
+        made.check(PlaceboStart())
+    assert "none of 3: no placebo 1 periods earlier" in str(caught.value)
+    assert "match on earlier periods" in str(caught.value)
 
 
 def test_placebo_start_needs_two_periods_before_and_one_change():

@@ -129,6 +129,12 @@ def test_the_weight_is_by_hand_and_one_unit_moves_the_estimate_by_it():
     rows = found.table.set_index("scenario")
     assert rows.loc[ADDITIVE, "estimate"] == pytest.approx(moved, abs=1e-9)
     assert moved == pytest.approx(c, abs=1e-9)
+    said = (
+        "weight −0.167 of 'att', the sum of its weights on contaminated cells: were the metric 1 "
+        "higher in every one of them, the estimate would be 0.167 lower"
+    )
+    assert said in found.notes
+    assert found.facts["n_throughout"] == 0
     b = found.facts["estimate"]
     shares = found.table[found.table["scenario"] == SHARE]
     assert shares["share"].tolist() == [0.25, 0.5, 0.75, 1.0]
@@ -169,6 +175,15 @@ def test_contamination_throughout_cancels_out_and_the_headline_says_what_that_sh
     assert any("in every period observed" in note for note in found.notes)
     some = facts_of(made(y, {U: FIRST + 5, W: None}), DiD())
     assert "would stand for an effect of" in some.headline
+    assert some.headline.startswith(
+        "With as much effect in 1 comparator (1 more throughout, which cancels) as in treated cells"
+    )
+    assert "without all 2 comparators the estimate is" in some.headline
+    assert some.facts["n_throughout"] == 1
+    assert some.facts["n_contaminated_comparators"] == 2
+    assert found.facts["n_throughout"] == 2
+    both = facts_of(made(y, {Q: FIRST + 2, U: None, W: None}), DiD())
+    assert "1 pilot before the start (2 comparators throughout, which cancel)" in both.headline
     assert any(f"1 ({W}) used the practice in every period" in note for note in some.notes)
 
 

@@ -9,10 +9,21 @@ from helpers import FIRST, codes, design_of, panel_of
 
 from didkit.check import RegressionToTheMean, Variation, matching_reduces_bias
 from didkit.check.selected import ESTIMATORS, Chosen, closed_forms, mean_of_highest
-from didkit.design import Design, MatchedSets, Pool, Rollout
+from didkit.check.selection_words import in_use
+from didkit.design import (
+    Against,
+    Covariates,
+    Design,
+    EntropyBalancing,
+    MatchedSets,
+    Matching,
+    Pool,
+    Rollout,
+)
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.results import Estimate, Finding
+from didkit.results.tables import signed
 
 N, T, START = 40, 7, 4
 MADE = Variation(10.0, 7.0, 0.5)
@@ -235,7 +246,245 @@ def test_the_ratio_inside_the_years_before_is_of_the_halves():
     assert finding.facts["s_before"] == pytest.approx(gaps[:2].mean() / gaps[3:5].mean())
 
 
+# -- compared with few, or matched ----------------------------------------------------------------
+
+_ENDS = ("lowest", "highest")
+BEFORE = (FIRST, FIRST + START - 1)
+
+
+def on_mean(y: np.ndarray, *, ratio: int = 3) -> Matching:
+    return Matching(Covariates.from_panel(panel_of(y), means={"m": BEFORE}), ratio=ratio)
+
+
+def near_sets(y: np.ndarray, rows: list[int]) -> MatchedSets:
+    """Give each pilot the two nearest in the mean before."""
+    ids, mean = codes(N), y[:, :START].mean(axis=1)
+    free = np.array([j for j in range(N) if j not in rows])
+    near = {j: free[np.argsort(np.abs(mean[free] - mean[j]))[:2]] for j in rows}
+    return MatchedSets({ids[j]: {ids[i]: 0.5 for i in near[j]} for j in rows})
+
+
+@pytest.mark.parametrize("kind", ["matched", "sets", "few", "with pilots"])
+def test_the_choice_is_among_all_who_could_have_served(kind):
+    y = values()
+    rows = chosen(y, "average")
+    few = tuple(codes(N)[j] for j in range(N) if j not in rows)[:4]
+    against: Against = {
+        "matched": on_mean(y),
+        "sets": near_sets(y, rows),
+        "few": Pool(units=few),
+        "with pilots": Pool(include_pilots=True),
+    }[kind]
+    check = RegressionToTheMean(**FAST)
+    free = fitted(y, rows, "average").check(check)
+    mine = fitted(y, rows, "average", against=against).check(check)
+    pd.testing.assert_frame_equal(mine.table, free.table)
+    moved = {"actual", "bias"} | {f"{a}_{b}" for a in ("bias", "seen") for b in _ENDS}
+    for name in set(free.facts) - (moved if kind == "matched" else {"actual"}):
+        assert mine.facts[name] == free.facts[name], name
+    assert mine.headline.rsplit("smallest", 1)[1] == free.headline.rsplit("smallest", 1)[1]
+    n = len(fitted(y, rows, "average", against=against).design.comparators)
+    told = (
+        "among all 35 that could have been compared with the pilots; the estimate compares them "
+        f"with {n}"
+    )
+    assert any(told in note for note in mine.notes) == (kind != "with pilots")
+    assert not any("could have been compared" in note for note in free.notes)
+
+
+def test_units_left_out_by_name_or_dropped_could_not_have_served():
+    y = values()
+    rows = chosen(y, "average")
+    out = next(codes(N)[j] for j in range(N) if j not in rows)
+    check = RegressionToTheMean(**FAST, variation=MADE)
+    starts = dict.fromkeys(rows, START)
+    design = design_of(y, starts, selection="average", against=on_mean(y), exclude=[out])
+    served = design.comparators[0]
+    made = DiD().fit(design.drop(served), "m").infer(None).check(check)
+    both = fitted(y, rows, "average", exclude=[out, served]).check(check)
+    pd.testing.assert_frame_equal(made.table, both.table)
+    assert any("among all 33 that" in note for note in made.notes)
+    everyone = fitted(y, rows, "average").check(check)
+    assert everyone.facts["distance_mean"] != both.facts["distance_mean"]
+
+
+def test_a_unit_without_a_value_before_is_not_counted():
+    y = values()
+    rows = chosen(y, "average")
+    gone = next(j for j in range(N) if j not in rows)
+    without = np.delete(y, gone, axis=0)
+    y[gone, :START] = np.nan
+    check = RegressionToTheMean(**FAST, variation=MADE)
+    one = fitted(y, rows, "average").check(check)
+    other = fitted(without, [j - (j > gone) for j in rows], "average").check(check)
+    np.testing.assert_allclose(one.table["bias"], other.table["bias"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        ({"means": {"m": BEFORE}}, "matched_mean"),
+        ({"values": {"m": BEFORE}}, "matched_mean"),
+        ({"values": {"m": FIRST + 3}}, "matched_last"),
+        ({"means": {"m": FIRST + 3}}, "matched_last"),
+        ({"values": {"m": FIRST + 3}, "slopes": {"m": BEFORE}}, "matched_last"),
+        ({"slopes": {"m": BEFORE}}, "did"),
+    ],
+)
+def test_the_row_in_use_is_what_the_design_matches_on(asked, used):
+    y = values()
+    rows = chosen(y, "average")
+    on = Covariates.from_panel(panel_of(y), **asked)
+    estimate = fitted(y, rows, "average", against=Matching(on, ratio=3))
+    assert in_use(estimate) == used
+    finding = estimate.check(RegressionToTheMean(**FAST, variation=MADE))
+    mine = row(finding, "average", "observed", used)
+    wanted = mine["closed_form"] if used == "did" else mine["bias"]
+    assert finding.facts["bias"] == finding.facts["seen_lowest"] == wanted
+    told = {
+        "did": "would give DiD ",
+        "matched_last": "would give DiD matched on the last year ",
+        "matched_mean": "would give DiD matched on the mean before ",
+    }[used]
+    assert told + ("−" if wanted < 0 else "+") in finding.headline
+    assert any(note.startswith(f"the row {used} (") for note in finding.notes)
+    assert any("DiD without matching is the nearest" in n for n in finding.notes) == (used == "did")
+    rest = any("covariates m slope 2011 to 2014 are not simulated" in n for n in finding.notes)
+    assert rest == (len(asked) == 2)
+
+
+def test_a_design_weighted_on_something_else_is_nearest_to_did():
+    y = values()
+    rows = chosen(y, "average")
+    frame = pd.DataFrame({"la": codes(N), "m 2014": np.random.default_rng(1).normal(size=N)})
+    on = Covariates.from_frame(frame, unit="la")  # called so, but not the panel's
+    estimate = fitted(y, rows, "average", against=EntropyBalancing(on))
+    assert in_use(estimate) == "did"
+    notes = estimate.check(RegressionToTheMean(**FAST, variation=MADE)).notes
+    assert "it is matched on m 2014, which are no levels of this metric" in notes[0]
+    weighted = EntropyBalancing(Covariates.from_panel(panel_of(y), values={"m": FIRST + 3}))
+    mild = sorted(np.argsort(y[:, START - 1])[[10, 15, 20, 25]].tolist())  # inside the others
+    assert in_use(fitted(y, mild, "average", against=weighted)) == "matched_last"
+
+
+# -- few years, nothing that lasts ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("selection", ["latest_value", "average", "random", "unknown"])
+def test_one_year_before_is_its_own_mean(selection):
+    y = values()[:, START - 1 :]
+    rows = sorted(np.argsort(-y[:, 0])[:5].tolist())
+    design = design_of(y, dict.fromkeys(rows, 1), selection=selection)
+    check = RegressionToTheMean(draws=1000, variation=MADE)
+    finding = DiD().fit(design, "m").infer(None).check(check)
+    words = [finding.headline, *finding.notes]
+    assert not any(one.rstrip(".").endswith("smallest for ") for one in words)
+    assert not any(
+        "dropping the last year" in one or "matching on the mean" in one or "nan" in one
+        for one in words
+    )
+    if selection in ("latest_value", "average"):
+        assert finding.headline.endswith(
+            "smallest for matching on the last year, because a comparator as extreme in that year "
+            "returns alike."
+        )
+    without = finding.table[finding.table["estimator"] == "did_without_last"]
+    assert without["bias"].isna().all()
+    assert any("authorities in one year last (reliability" in note for note in finding.notes)
+
+
+def test_two_years_before_are_enough_for_all_ways():
+    y = values()[:, START - 2 :]
+    rows = sorted(np.argsort(-y[:, :2].mean(axis=1))[:5].tolist())
+    design = design_of(y, dict.fromkeys(rows, 2), selection="average")
+    finding = DiD().fit(design, "m").infer(None).check(RegressionToTheMean(**FAST))
+    assert finding.table["bias"].notna().all()
+    assert "smallest for matching on the mean of the years before" in finding.headline
+    assert any("in the mean of 2 years last" in note for note in finding.notes)
+
+
+def test_where_nothing_lasts_the_whole_distance_goes():
+    finding = found("average", variation=Variation(0.0, 12.0, 0.0))
+    gap = finding.facts["distance_mean"]
+    share = min(gap / (12 / 2 * mean_of_highest(5, 40) * 40 / 35), 1)
+    at = row(finding, "average", "observed")["closed_form"]
+    most = row(finding, "average", "rank")["closed_form"]
+    assert at == pytest.approx(share * most)
+    assert most == pytest.approx(-12 / 2 * mean_of_highest(5, 40) * 40 / 35)
+    assert row(finding, "average", "rank", "post_gap")["closed_form"] == pytest.approx(0)
+    assert finding.facts["reliability_mean"] == 0
+    assert any(note.startswith("0% of the differences") for note in finding.notes)
+    assert any("changes by at least 100% of its size" in note for note in finding.notes)
+
+
 # -- words ----------------------------------------------------------------------------------------
+
+
+def test_what_lasts_and_what_follows_stand_in_the_notes():
+    finding = found("average", variation=MADE)
+    mean, one = MADE.reliability(4), MADE.reliability(1)
+    told = next(note for note in finding.notes if "(reliability" in note)
+    assert told.startswith(f"{mean:.0%} of the differences between authorities in the mean of 4 ")
+    assert told.endswith(f", {one:.0%} of those in one year")
+    ham = next(note for note in finding.notes if "Ham & Miratrix" in note)
+    assert f"by at least {1 - mean:.0%} of its size" in ham
+    assert not any("Daw & Hatfield" in note for note in finding.notes)
+    for selection in ("bid", "unknown"):
+        finding = found("average", variation=MADE, selection=selection)
+        daw = next(note for note in finding.notes if "Daw & Hatfield" in note)
+        assert signed(row(finding, "permanent", "", "matched_mean")["bias"]) in daw
+    random = found("average", selection="random", variation=MADE)
+    assert not any("Ham & Miratrix" in note or "Daw" in note for note in random.notes)
+
+
+def test_the_recommendation_has_its_reason():
+    average = found("average", variation=MADE, draws=2000)
+    assert average.headline.endswith(
+        "because a comparator as extreme in those years returns alike."
+    )
+    latest = found("latest_value", variation=MADE, draws=2000)
+    assert "because the year in which they were extreme by chance is left out" in latest.headline
+    random = found("average", selection="random")
+    assert "because there is nothing to remove" in random.headline
+    open_ = found("average", selection="bid", variation=MADE, draws=2000)
+    lasting = next(note for note in open_.notes if note.startswith("if chosen for reasons that"))
+    assert "because matched comparators are extreme by chance" in lasting
+
+
+def test_an_open_selection_says_observed_and_worst():
+    y = values()
+    rows = [*chosen(y, "average")[1:], int(np.argsort(-y[:, START - 1])[12])]
+    finding = fitted(y, rows, "bid").check(RegressionToTheMean(**FAST, variation=MADE))
+    facts, table = finding.facts, finding.table
+    mine = table[table["estimator"] == "did"].set_index("strength")["closed_form"]
+    dots = mine.drop("rank")
+    assert facts["seen_lowest"] == dots.min() > mine.min() == facts["bias_lowest"]
+    assert facts["seen_highest"] == dots.max()
+    seen, worst = (
+        f"{signed(facts[f'{kind}_lowest'])} to {signed(facts[f'{kind}_highest'])}"
+        for kind in ("seen", "bias")
+    )
+    assert f"pilots as far out as they were would give DiD from {seen} " in finding.headline
+    assert f"({worst} had the most extreme been taken)" in finding.headline
+
+
+def test_pilots_that_had_the_programme_before_are_named():
+    y, ids = values(), codes(N)
+    rows = chosen(y, "average")
+    starts = {ids[j]: FIRST + START for j in rows}
+    free = ids[next(j for j in range(N) if j not in rows)]
+    since = {ids[rows[0]]: FIRST + 1, ids[rows[1]]: None, free: FIRST}
+    told = []
+    for contaminated in (None, {free: FIRST}, since):
+        rollout = Rollout(starts, contaminated=contaminated)
+        design = Design(panel_of(y), rollout, against=Pool(), selection="average")
+        finding = DiD().fit(design, "m").infer(None).check(RegressionToTheMean(**FAST))
+        told.append([note for note in finding.notes if "had the programme in some" in note])
+    assert told[:2] == [[], []]
+    first, second = sorted(ids[j] for j in rows[:2])
+    assert told[2][0].startswith(
+        f"2 pilots had the programme in some of the years before: {first}, {second};"
+    )
 
 
 def test_what_has_the_smallest_bias_follows_the_selection():
@@ -275,6 +524,7 @@ def test_staggered_starts_other_estimators_and_matched_sets_are_told():
     )
     matched = fitted(y, rows, "average", against=sets).check(RegressionToTheMean(**FAST))
     assert any("its comparators are matched sets" in note for note in matched.notes)
+    assert any("among all 35 that could have been" in note for note in matched.notes)
     design = design_of(y, dict.fromkeys(rows, START), selection="average")
     events = EventStudy().fit(design, "m").infer(None).check(RegressionToTheMean(**FAST))
     assert any("EventStudy" in note for note in events.notes)

@@ -342,6 +342,25 @@ def test_overlap_names_the_pilots_outside() -> None:
     assert last["n_outside"] == len(outside)
 
 
+def test_the_summary_says_who_is_outside_on_what_and_how_many_have_a_value() -> None:
+    y = noise(N, T, 3)
+    y[[0, 2, 3], :3] = [[0.0, 0, 0], [10, 10, 10], [500, 500, 500]]
+    y[[1, 4, 9], :3] = 100
+    inside = design_of(y, PILOTS, against=sets_of(SETS)).balance()
+    assert "Outside all comparators" not in inside.summary()
+    assert "3 pilots, " in inside.summary()
+    y[4, :3] = 1e4
+    y[9, 0] = np.nan
+    made = design_of(y, PILOTS, against=sets_of(SETS)).balance()
+    text = (
+        "Outside all comparators on at least one row: 1 of 3 pilots: "
+        f"{IDS[4]} (m mean {FIRST} to {FIRST + 2}, m {FIRST + 2})."
+    )
+    for shown in (made.summary(), html.unescape(made._repr_html_())):
+        assert text in shown
+        assert "3 pilots (2 to 3 of them with a value)" in shown
+
+
 def test_at_the_edge_of_the_comparators_is_not_outside() -> None:
     y = noise(N, T, 3)
     x = y[[0, 2, 3], 2]

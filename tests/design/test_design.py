@@ -384,10 +384,12 @@ def test_sets_that_cannot_be_used():
 
 
 def test_selection_is_required_and_known():
-    with pytest.raises(TypeError, match="selection"):
-        Design(panel_of(noise(8, 5, 1)), Rollout({IDS[0]: 2014}), against=Pool())
+    five = "random, latest_value, average, bid, unknown"
+    alone = (panel_of(noise(8, 5, 1)), Rollout({IDS[0]: 2014}))
+    refused(lambda: Design(*alone, against=Pool()), five)
+    refused(lambda: Design(*alone, against=Pool()), "found: nothing")
     refused(lambda: made(selection="convenience"), "random, latest_value, average, bid, unknown")
-    refused(lambda: made(selection=None), "None")
+    refused(lambda: made(selection=None), five)
 
 
 def test_an_unknown_keyword_is_a_type_error():

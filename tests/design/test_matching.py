@@ -332,7 +332,7 @@ def test_fewer_than_asked_for_are_kept_with_a_note():
     on = line(p=0.0, q=10.0, a=0.1, b=10.1, c=10.2, d=30.0)
     sets = Matching(on, ratio=2, caliper=0.5).match(["p", "q"], ["a", "b", "c", "d"])
     assert members(sets) == {"p": ["a"], "q": ["b", "c"]}
-    assert sets.notes == ("fewer than 2 comparators could be matched to 1 (p (1))",)
+    assert sets.notes[0] == "fewer than 2 comparators could be matched to 1 (p (1))"
     assert sets.weights["q"] == {"b": 0.5, "c": 0.5}
 
 
@@ -458,7 +458,7 @@ def test_optimal_refuses_fewer_than_asked_for():
     matching = Matching(on, ratio=2, caliper=0.5, method="optimal", unmatched="leave_out")
     found = matching.match(["p", "q"], list("abcd"))
     assert members(found) == {"p": ["a"], "q": ["b", "c"]}
-    assert found.notes == ("fewer than 2 comparators could be matched to 1 (p (1))",)
+    assert found.notes[0] == "fewer than 2 comparators could be matched to 1 (p (1))"
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,27 @@ def test_weights_of_parts_add_up():
         half({940: 2021}, MatchedSets({940: {941: 0.5, 304: 0.5}}))
 
 
+def test_sets_by_parts_keep_all_that_they_know():
+    sets = MatchedSets(
+        {303: {940: 0.25, 941: 0.25, 304: 0.5}},
+        distances={"303": {"940": 0.2, "941": 0.3, "304": 0.1}},
+        unmatched={"928": "too far away"},
+        notes=("made by hand",),
+        until={"cin 2019": "2019"},
+    )
+    made = sets.among(PANEL)
+    assert made.distances == {"303": {WHOLE: 0.2, "304": 0.1}}
+    assert dict(made.unmatched) == {WHOLE: "too far away"}
+    assert made.notes == ("made by hand",)
+    assert dict(made.until) == {"cin 2019": "2019"}
+    kept = design({303: 2021, 940: 2021, 941: 2021}, sets)
+    assert kept.pilots == ("303",)
+    assert {"made by hand", f"pilots left out: 1 ({WHOLE}: too far away)"} <= set(kept.notes)
+    both = MatchedSets({940: {304: 1.0}}, unmatched={"941": "too far away"})
+    with pytest.raises(DesignError, match="one set for each unit"):
+        both.among(PANEL)
+
+
 def test_edits_take_any_code():
     made = design({928: 2021, 303: 2021})
     assert made.without_pilot(941).pilots == ("303",)

@@ -309,3 +309,27 @@ def test_a_design_refuses_neighbours_computed_from_later_periods():
         design.compared_with(Pool()).compared_with(early.closest(1).union()).comparators
         == (early.of(A)[:1])
     )
+
+
+def test_a_list_is_shown_in_a_line():
+    assert repr(lists()).startswith("Neighbours(")
+    assert len(repr(lists())) < 120
+    assert f"{len(lists().table)} neighbours" in repr(lists())
+
+
+def test_forgetting_what_to_make_of_a_list_is_told():
+    y = noise(6, 5, 1)
+    for other in (lists(), Covariates(pd.DataFrame({"a": range(6)}, index=codes(6)))):
+        with pytest.raises(DesignError, match="EntropyBalancing, CardinalityMatching") as caught:
+            design_of(y, {0: 3}, against=other)
+        word = "neighbours.union()" if isinstance(other, Neighbours) else "Matching(covariates)"
+        assert word in caught.value.todo
+    with pytest.raises(DesignError, match="EntropyBalancing") as caught:
+        design_of(y, {0: 3}).compared_with(lists())
+    assert "neighbours.union()" in caught.value.todo
+
+
+def test_closeness_of_a_design_asks_for_its_pilots():
+    for other in (design_of(noise(6, 5, 1), {0: 3}), "303", None):
+        with pytest.raises(DesignError, match=r"such as design\.pilots"):
+            lists().closeness(other)

@@ -78,7 +78,7 @@ def test_candidates_without_a_value_are_refused_or_left_out_by_name(made):
     gappy.loc[gone, "c1"] = np.nan
     options = {"tolerance": 0.3} if made is CardinalityMatching else {}
     starts = {on.units.index(p): 3 for p in pilots}
-    with pytest.raises(DesignError, match=rf"1 lack at least one: 1 \({gone}\)"):
+    with pytest.raises(DesignError, match=f"1 lack at least one: {gone}: c1"):
         design_of(noise(40, 6, 1), starts, against=made(Covariates(gappy), **options))
     against = made(Covariates(gappy), missing="leave_out", **options)
     kept = design_of(noise(40, 6, 1), starts, against=against)
@@ -344,6 +344,7 @@ def test_the_note_tells_how_well_each_pilot_is_followed():
         fits.append(f"{pilot}: {np.sqrt(((made - on.table.loc[pilot]) ** 2).mean()):.3g}")
     assert sets.notes == (
         f"root mean squared difference in units of the covariates: {'; '.join(fits)}",
+        f"followed worst: {fits[1].replace(':', ',')} units of the covariates away",
     )
 
 
@@ -419,3 +420,93 @@ def test_the_nearest_mixture_is_zero_inside_and_no_further_than_any_other_outsid
 )
 def test_words(made, words):
     assert made(drawn(20, 2, 1)[0]).describe() == words
+
+
+# -- least sum of squares, where several mixtures fit alike --
+
+
+@given(st.integers(0, 10_000), st.sampled_from(["inside", "rounded", "twins", "outside"]))
+def test_of_nearest_mixtures_the_one_with_the_least_sum_of_squares(seed, kind):
+    """Karush-Kuhn-Tucker of min Σ w² over the nearest mixtures: w = max(E′λ, 0) on their face."""
+    rng = np.random.default_rng(seed)
+    gap = rng.normal(size=(14, 3)) + (2.5 if kind == "outside" else 0.2)
+    if kind == "rounded":
+        gap = np.round(gap)
+    if kind in ("twins", "outside"):
+        gap[7:] = gap[:7]
+    w = nearest_point(gap)
+    slope = gap @ (w @ gap)
+    face = slope <= slope.min() + 1e-8
+    rows = np.vstack([gap[face].T, np.ones(face.sum())])
+    # No way along the face that keeps the point and stays above 0 makes the sum of squares less.
+    for _ in range(20):
+        other = nearest_point(gap, ridge=float(10 ** rng.uniform(-9, -1)))[face]
+        step = other - w[face]
+        step -= np.linalg.pinv(rows) @ (rows @ step)
+        longest = min(
+            [1.0, *(-w[face][step < -1e-15] / step[step < -1e-15])]
+        )  # as far as no weight is negative
+        assert (w[face] + longest * step) @ (w[face] + longest * step) >= w @ w - 1e-9
+    support = w[face] > 1e-9
+    lam = np.linalg.lstsq(rows[:, support].T, w[face][support], rcond=None)[0]
+    np.testing.assert_allclose(rows[:, support].T @ lam, w[face][support], atol=1e-8)
+    if kind in ("twins", "outside"):
+        np.testing.assert_allclose(w[:7], w[7:], atol=1e-9)  # twins share
+    turned = rng.permutation(len(gap))
+    np.testing.assert_allclose(nearest_point(gap[turned]), w[turned], atol=1e-9)
+
+
+def test_the_least_sum_of_squares_is_that_of_a_quadratic_programme():
+    from scipy.optimize import minimize
+
+    gap = np.random.default_rng(11).normal(size=(9, 2))
+    w = nearest_point(gap)
+    found = minimize(
+        lambda v: v @ v,
+        np.full(9, 1 / 9),
+        jac=lambda v: 2 * v,
+        bounds=[(0, 1)] * 9,
+        constraints=[
+            {"type": "eq", "fun": lambda v: v @ gap, "jac": lambda _v: gap.T},
+            {"type": "eq", "fun": lambda v: v.sum() - 1, "jac": lambda _v: np.ones(9)},
+        ],
+        method="SLSQP",
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
+    assert found.success
+    np.testing.assert_allclose(w, found.x, atol=1e-6)
+    np.testing.assert_allclose(w @ gap, 0, atol=1e-12)
+    assert (w > 0).sum() > 3  # a vertex of the solutions would have three
+
+
+def test_other_codes_for_the_same_places_give_the_same_mixture():
+    on, pilots, candidates = drawn(40, 2, 3)
+    mirror = dict(zip(on.units, on.units[::-1], strict=True))
+    other = Covariates(on.table.rename(index=mirror))
+    plain = SyntheticWeights(on).match(pilots, candidates)
+    named = SyntheticWeights(other).match(
+        sorted(mirror[u] for u in pilots), sorted(mirror[u] for u in candidates)
+    )
+    assert any("least sum of squares" in note for note in plain.notes)
+    for pilot, members in plain.weights.items():
+        again = {mirror[u]: w for u, w in named.weights[mirror[pilot]].items()}
+        assert again == pytest.approx(dict(members), abs=1e-9)
+
+
+def test_one_set_for_all_pilots_is_said_once():
+    on, pilots, _ = drawn(40, 2, 3)
+    starts = {on.units.index(p): 3 for p in pilots}
+    notes = design_of(noise(40, 6, 1), starts, against=EntropyBalancing(on)).notes
+    assert "one set of weights for all pilots (32 comparators)" in notes
+    assert not any("more than one pilot" in note for note in notes)
+    own = design_of(noise(40, 6, 1), starts, against=SyntheticWeights(on)).notes
+    assert any("serve more than one pilot" in note for note in own)
+    assert not any("one set of weights" in note for note in own)
+
+
+def test_no_set_with_the_same_shares_and_nothing_else_to_balance():
+    on = Covariates(pd.DataFrame({"r": list("aabb")}, index=codes(4)))
+    with pytest.raises(DesignError, match=r"found: none; labels to be shared exactly: 2"):
+        CardinalityMatching(on, exact="r").match(codes(4)[:2], codes(4)[2:])
+    with pytest.raises(DesignError, match="exact= the name of a column"):
+        CardinalityMatching(on, exact=3)

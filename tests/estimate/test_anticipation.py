@@ -73,3 +73,23 @@ def test_no_period_left_before_it_is_refused(design: dk.Design, time: str) -> No
 def test_a_calendar_reference_inside_it_is_refused(design: dk.Design) -> None:
     with pytest.raises(EstimationError, match="its anticipation"):
         dk.EventStudy(design.periods[4], anticipation=2, time="calendar").fit(design, "m")
+
+
+@pytest.mark.parametrize("time", ["event", "calendar"])
+def test_comparators_that_have_seen_the_anticipation_are_refused(time: str) -> None:
+    """The start is in the sixth period: a covariate of the fifth has seen one period before it."""
+    y, pilots = noise(20, 8, 3), spread(20, 5, 5)
+    panel = design_of(y, pilots).panel
+    for latest in (2014, 2015):
+        on = dk.Covariates.from_panel(panel, means={"m": (2012, latest)})
+        design = design_of(y, pilots, against=dk.Matching(on, ratio=2))
+        for k in (0, 1, 2):
+            study = dk.EventStudy(anticipation=k, time=time)
+            if 2016 - k > latest:
+                assert np.isfinite(study.fit(design, "m").values).all()
+                continue
+            with pytest.raises(EstimationError) as error:
+                study.fit(design, "m")
+            assert f"before the anticipation, from {2016 - k} on" in str(error.value)
+            assert str(latest) in error.value.found
+            assert f"EventStudy(anticipation={k})" in error.value.where

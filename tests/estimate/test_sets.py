@@ -241,3 +241,67 @@ def test_the_advice_is_not_what_was_done_already():
     assert "pilots have values in 2011 to 2013, 2015 to 2016" in caught.value.todo
     with pytest.raises(DesignError, match="use cells='observed'"):
         DiD("complete").fit(design_of(y, ONE), "m")
+
+
+# -- each pilot's own fit -------------------------------------------------------------------------
+
+
+def by_dummies(y: np.ndarray, pilot: int, start: int, share: np.ndarray) -> float:
+    """Weighted least squares on unit and period dummies, one pilot and its set."""
+    rows = [(j, t) for j in np.flatnonzero(share) for t in range(T) if np.isfinite(y[j, t])]
+    unit = np.eye(len(y))[[j for j, _ in rows]]
+    period = np.eye(T)[[t for _, t in rows]]
+    d = [[float(j == pilot and t >= start)] for j, t in rows]
+    root = np.sqrt([share[j] for j, _ in rows])[:, None]
+    x = np.hstack([d, unit, period]) * root
+    return np.linalg.lstsq(x, root[:, 0] * [y[j, t] for j, t in rows], rcond=None)[0][0]
+
+
+SAME_CELLS = {"all": {}, "one of them": {1: (1,)}, "two alike": {1: (1,), 9: (1,), 5: (4,)}}
+
+
+@pytest.mark.parametrize("gone", SAME_CELLS.values(), ids=SAME_CELLS)
+@pytest.mark.parametrize("starts", [ONE, STAGGERED], ids=["one start", "staggered"])
+def test_pilots_alike_in_set_and_cells_share_a_fit_and_nothing_changes(gone, starts, monkeypatch):
+    """The estimate is the mean of each pilot's own least squares, however many are computed."""
+    from didkit.estimate import cells
+
+    y = noise(N, T, 5)
+    y[FREE[2], 1] = y[FREE[4], 5] = np.nan
+    for j, periods in gone.items():
+        y[j, list(periods)] = np.nan
+    made = []
+    alone = cells.two_way_weights
+    monkeypatch.setattr(cells, "two_way_weights", lambda *a: made.append(a) or alone(*a))
+    fitted = DiD().fit(design_of(y, starts, against=sets_of(ALL)), "m")
+    assert len(made) == len({(starts[j], gone.get(j)) for j in ONE})
+    share = (1.0 + np.arange(len(FREE))) / sum(1.0 + np.arange(len(FREE)))
+    own = []
+    for j in ONE:
+        weight = np.zeros(N)
+        weight[FREE] = share
+        weight[j] = 1.0
+        own.append(by_dummies(y, j, starts[j], weight))
+    assert fitted.values[0] == pytest.approx(np.mean(own), abs=1e-8)
+    np.testing.assert_allclose(
+        (fitted.weights[0] * np.nan_to_num(y[used(fitted.design)])).sum(), fitted.values[0]
+    )
+    for j in ONE:  # each pilot's own cells weigh a quarter, after less before
+        row = fitted.weights[0, fitted.sample.units.index(IDS[j])]
+        assert row[starts[j] :].sum() == pytest.approx(0.25)
+        assert row[: starts[j]].sum() == pytest.approx(-0.25)
+
+
+def test_weights_alone_are_those_of_the_fit():
+    from didkit.estimate.two_way import two_way, two_way_weights
+
+    sample = design_of(with_gaps(noise(N, T, 6), 2), ONE).sample("m")
+    acts = np.zeros((1, 2, T), dtype=bool)
+    acts[0, 0, 3] = acts[0, 1, 4:] = True
+    share = np.random.default_rng(1).uniform(0.5, 2, len(sample.units))
+    alone = two_way_weights(sample, acts, ("a", "b"), share)
+    whole = two_way(sample, acts, ("a", "b"), share=share)
+    np.testing.assert_allclose(alone, whole.weights, rtol=0, atol=1e-13)
+    acts[0, 1] = acts[0, 0]
+    with pytest.raises(EstimationError, match="is a combination of"):
+        two_way_weights(sample, acts, ("a", "b"), share)

@@ -10,6 +10,7 @@ from didkit.design import MatchedSets
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy, Gap
 from didkit.inference import ClusterRobust, Jackknife, Permutation, recommend
+from didkit.inference.arms import effective_comparators
 from didkit.results import hooks
 
 
@@ -47,7 +48,8 @@ TABLE = [
     (4, 4, None, 6, ClusterRobust("CR2")),
     (6, 12, "own", 3, Permutation("t")),
     (7, 14, "own", 3, Permutation("t")),
-    (6, 12, "shared", 3, Permutation("t")),
+    (6, 12, "shared", 6, Jackknife()),  # two effective comparators
+    (1, 2, "own", 1, Permutation("beta")),
     (5, 10, "own", 6, Jackknife()),
     (5, 10, "shared", 6, Jackknife()),
 ]
@@ -61,7 +63,7 @@ def test_the_first_case_that_matches(n1, n0, sets, case, method):
     assert f"rule {case} (" in advice.notes[0]
 
 
-@pytest.mark.parametrize(("n1", "n0", "sets"), [(1, 2, "own"), (4, 1, None)])
+@pytest.mark.parametrize(("n1", "n0", "sets"), [(4, 1, None)])
 def test_where_no_method_exists_there_is_no_number_and_a_reason(n1, n0, sets):
     """Shown, not raised; asked for by name, the same method is refused."""
     import didkit
@@ -96,6 +98,69 @@ def test_sets_in_which_no_p_is_small_enough_take_the_jackknife():
         advice = recommend(DiD().fit(design(6, 12, "own", strata=strata), "m"))
         assert (advice.case, advice.inference) == (6, Jackknife())
         assert "the least p by permutation is" in advice.notes[0]
+
+
+def in_sets(members: dict[int, dict[int, float]], seed: int = 3):
+    """Estimate with sets by row: pilot → comparator → weight."""
+    n = 1 + max(u for m in members.values() for u in m)
+    ids = codes(n)
+    against = MatchedSets({ids[j]: {ids[u]: w for u, w in m.items()} for j, m in members.items()})
+    return DiD().fit(design_of(noise(n, 4, seed), dict.fromkeys(members, 2), against=against), "m")
+
+
+def leaning(own: float) -> dict[int, dict[int, float]]:
+    """Six pilots; each has two comparators of its own, and all share one."""
+    return {i: {6 + 2 * i: own / 2, 7 + 2 * i: own / 2, 18: 1 - own} for i in range(6)}
+
+
+@pytest.mark.parametrize(
+    ("members", "effective", "method"),
+    [
+        (leaning(0.1), 1 / (0.9**2 + 12 * (0.1 / 12) ** 2), Jackknife()),
+        (leaning(0.6), 1 / (0.4**2 + 12 * (0.6 / 12) ** 2), Jackknife()),
+        (leaning(0.75), 1 / (0.25**2 + 12 * (0.75 / 12) ** 2), Permutation("t")),
+        ({i: dict.fromkeys(range(6, 12), 1 / 6) for i in range(6)}, 6.0, Permutation("t")),
+        ({i: dict.fromkeys(range(6, 11), 1 / 5) for i in range(6)}, 5.0, Jackknife()),
+        (
+            {**{i: dict.fromkeys((6, 7, 8), 1 / 3) for i in range(5)}, 5: {9: 0.5, 10: 0.5}},
+            1 / (3 * (5 / 18) ** 2 + 2 * (1 / 12) ** 2),
+            Jackknife(),
+        ),
+    ],
+)
+def test_fewer_effective_comparators_than_pilots_take_the_jackknife(members, effective, method):
+    """With one dominant comparator t rejects up to 10 % of true nulls at 5 %."""
+    made = in_sets(members)
+    assert effective_comparators(made) == pytest.approx(effective)
+    advice = recommend(made)
+    assert advice.inference == method
+    if method == Jackknife():
+        assert f"{effective:.1f} effective comparators, fewer than pilots" in advice.notes[0]
+    assert made.infer().attached.p_value[0] > 0
+
+
+@pytest.mark.parametrize("n1", [1, 2, 4, 5, 6])
+def test_pairs_have_a_rank_and_the_note_its_least_p(n1):
+    """Nobody's only comparator can be dropped, so the jackknife does not exist."""
+    made = in_sets({i: {n1 + i: 1.0} for i in range(n1)})
+    with pytest.raises(InferenceError):
+        made.infer(Jackknife())
+    sure = made.infer().attached
+    assert sure.p_value[0] == pytest.approx(made.infer(Permutation("t")).attached.p_value[0])
+    assert sure.facts["least_p"] == pytest.approx(2 / 2**n1)
+    case = {1: 1, 6: 3}.get(n1, 6)
+    assert sure.notes[0].startswith(f"inference by rule {case} (")
+    if case != 3:
+        assert f"least p {2 / 2**n1:.3f}" in sure.notes[0]
+    if case == 6:
+        assert f"a set would be empty without {codes(n1 + 1)[n1]}" in sure.notes[0]
+
+
+def test_one_lone_comparator_is_enough_for_there_to_be_no_jackknife():
+    members = {i: {4 + 2 * i: 0.5, 5 + 2 * i: 0.5} for i in range(3)} | {3: {10: 1.0}}
+    assert recommend(in_sets(members)).inference == Permutation("t")
+    members[3] = {10: 0.5, 11: 0.5}
+    assert recommend(in_sets(members)).inference == Jackknife()
 
 
 def test_sets_that_cannot_trade_take_the_jackknife_and_the_note_says_why():
@@ -139,8 +204,9 @@ def test_notes_say_which_rule_applied_and_why_and_nothing_of_what_is_to_come():
             7,
             2,
             "shared",
-            "rule 3 (7 pilots, 2 comparators, matched sets; 2 comparators serve more than one "
-            "pilot (at most 7)): permutation of t within sets",
+            "rule 6 (7 pilots, 2 comparators, matched sets; 2 comparators serve more than one "
+            "pilot (at most 7)): the cluster jackknife, by refitting: 2.0 effective comparators, "
+            "fewer than pilots",
         ),
         (
             5,

@@ -138,6 +138,22 @@ def test_least_attainable_p_is_attained(members, least):
     assert sure.p_value[0] == pytest.approx(least)
 
 
+def test_the_note_gives_the_least_p_of_sets_that_mirror_each_other():
+    """Two sets that share a comparator: every t comes twice, so p is 2/120 at the least."""
+    members = even({0: [2, 3], 1: [3, 4]})
+    blocks = [[0, 1, 2, 3, 4]]
+    y = noise(5, T, 4)
+    sure = DiD().fit(design(members, y), "m").infer(Permutation()).attached
+    w = changes(y)
+    everyone = [
+        by_hand([w[u] for u in order], members, True) for order in itertools.permutations(blocks[0])
+    ]
+    least = np.mean(np.array(everyone) >= max(everyone) * (1 - 1e-9))
+    assert least == pytest.approx(2 / 120)
+    assert sure.facts["least_p"] == pytest.approx(1 / 120)  # what places alike can say
+    assert f"the least p attainable is {least:.3f}" in sure.notes
+
+
 # -- draws ----------------------------------------------------------------------------------------
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
-from helpers import design_of, noise, spread
+from helpers import codes, design_of, noise, spread
 
 import didkit as dk
 from didkit.errors import EstimationError, InferenceError
@@ -76,3 +77,29 @@ def test_something_else_than_an_inference_is_refused(did: dk.Estimate, methods: 
 def test_a_level_that_is_none_is_refused(did: dk.Estimate) -> None:
     with pytest.raises(InferenceError, match="level between 0 and 1"):
         did.inference_table(level=5)
+
+
+def test_the_refits_of_a_jackknife_are_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detectable effect and the table take the standard error that the estimate has."""
+    y = noise(9, 4, 3)
+    y[5, 0] = np.nan  # with a gap nothing is traded, so the jackknife is what is recommended
+    ids = codes(9)
+    sets = dk.MatchedSets({ids[i]: dict.fromkeys(ids[3:], 1 / 6) for i in range(3)})
+    did = dk.DiD().fit(design_of(y, dict.fromkeys(range(3), 2), against=sets), "m")
+    alone = did.infer(None).check(dk.DetectableEffect()).tidy()
+    runs = []
+    attach = dk.Jackknife.attach
+
+    def counted(self, estimate, *, level=0.95):  # type: ignore[no-untyped-def]
+        runs.append(level)
+        return attach(self, estimate, level=level)
+
+    monkeypatch.setattr(dk.Jackknife, "attach", counted)
+    made = did.infer()
+    assert made.attached.inference == dk.Jackknife()
+    pd.testing.assert_frame_equal(made.check(dk.DetectableEffect()).tidy(), alone)
+    assert made.inference_table().set_index("inference").loc["Jackknife(max_refits=500)", "used"]
+    assert runs == [0.95]
+    made = did.infer(dk.Jackknife(max_refits=9))
+    made.check(dk.DetectableEffect())
+    assert len(runs) == 3  # another jackknife is not taken for this one

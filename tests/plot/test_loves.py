@@ -119,3 +119,25 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         plot.love(alone)
     with pytest.raises(DidkitError, match=r"design\.balance\(\)"):
         plot.love(make_design())  # type: ignore[arg-type]
+
+
+def test_a_covariate_made_from_a_metric_has_its_label_and_window() -> None:
+    panel, design = dk.datasets.load_evaluation()
+    on = dk.Covariates.from_panel(
+        panel, means={"icpc": (2014, 2016)}, slopes={"cla": (2013, 2016)}, values={"cin": 2015}
+    )
+    own = ["cin poor", "poor mean of wards"]  # names of the user's own stay
+    numbers = np.random.default_rng(1).normal(size=(len(panel.unit_ids), 2))
+    more = pd.DataFrame(numbers, index=list(panel.unit_ids), columns=own)
+    ax = plot.love(design.balance(["cin"], covariates=on.join(dk.Covariates(more))))
+    said = set(ax.data["label"])
+    icpc = panel.metric("icpc").label
+    assert f"{icpc}, mean 2014 to 2016" in said
+    assert f"{panel.metric('cla').label}, slope 2013 to 2016" in said
+    assert f"{panel.metric('cin').label}, 2015" in said
+    assert set(own) <= said
+    for where, end in ((None, ", mean 2014 to 2016"), (phone(6.0), ", mean")):
+        ax = plot.love(design.balance(["cin"], covariates=on), where)
+        drawn = [label.get_text() for label in ax.get_yticklabels()]
+        (found,) = [one for one in drawn if one.startswith(icpc[:12])]
+        assert found.endswith(f"…{end}")

@@ -104,7 +104,7 @@ def test_missing_values_are_counted_and_their_weight_goes_to_the_others() -> Non
     assert mine["comparators"].iloc[2] == pytest.approx(y[3, 2])
     assert mine["n_comparators"].tolist() == [2, 1, 1, 2, 2, 2]
     assert np.isnan(mine["value"].iloc[4])
-    assert "3 of 24 values of comparators are missing" in foot(ax)
+    assert "3 of 24 values of comparators are missing: weighted mean of the others." in foot(ax)
     other = ax.data[ax.data["pilot"] == IDS[1]]  # of one comparator, without a value once
     assert np.isnan(other["comparators"].iloc[2])
     assert other["gap_before"].iloc[0] == pytest.approx((y[1] - y[4])[:2].mean())
@@ -163,3 +163,19 @@ def test_it_is_drawn_by_name_and_refuses_the_rest() -> None:
     y[:3] = np.nan
     with pytest.raises(DidkitError, match=r"audit\(\)"):
         plot.matched(design_of(y, {0: 3, 1: 3, 2: 3}), "m")
+
+
+def test_a_weighted_mean_is_called_one() -> None:
+    ax = plot.matched(make_design(against=dk.MatchedSets(SETS)), "m")
+    assert "Dashed: the weighted mean of its comparators" in foot(ax)
+    even = {pilot: {IDS[3]: 0.5, IDS[4 + k]: 0.5} for k, pilot in enumerate(PILOTS)}
+    plain = plot.matched(make_design(against=dk.MatchedSets(even)), "m")
+    assert "Dashed: the mean of its comparators" in foot(plain)
+
+
+def test_one_is_said_in_the_singular() -> None:
+    ax = plot.matched(design_of(noise(40, 6, 1), dict.fromkeys(range(13), 3)), "m")
+    assert "One pilot that stood nearer is not shown." in foot(ax)
+    gap = {(3, 1): "suppressed"}
+    one = plot.matched(make_design(statuses=gap, starts={IDS[0]: 2014}), "m")
+    assert "1 of 66 values of comparators is missing" in foot(one)

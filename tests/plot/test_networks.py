@@ -150,3 +150,87 @@ def test_a_pool_without_lists_has_words_only() -> None:
 def test_what_is_no_design_is_refused() -> None:
     with pytest.raises(DidkitError, match=r"estimate\.design"):
         plot.neighbour_graph(dk.DiD().fit(make_design(), "m"))  # type: ignore[arg-type]
+
+
+def one_set(n: int = 40, pilots: int = 9, *, even: bool = False) -> dk.Design:
+    """Every pilot has the same set: weights that double from one to the next, or even ones."""
+    base = wide_design()
+    ids = base.panel.unit_ids
+    size = np.ones(n) if even else 1.1 ** np.arange(n)
+    shared = dict(zip(ids[10 : 10 + n], (size / size.sum()).tolist(), strict=True))
+    return dk.Design(
+        base.panel,
+        dk.Rollout(dict.fromkeys(ids[:pilots], 2014)),
+        against=dk.MatchedSets(dict.fromkeys(ids[:pilots], shared)),
+        selection="unknown",
+    )
+
+
+@pytest.mark.parametrize("on_phone", [False, True])
+def test_one_set_for_all_is_drawn_once(on_phone: bool) -> None:
+    design = one_set()
+    ax = plot.neighbour_graph(design, phone(5.5) if on_phone else None)
+    weight = np.array(list(design.sets[design.pilots[0]].values()))
+    ess = 1 / (weight**2).sum()
+    assert title(ax) == (f"One set of weights for all 9 pilots: 40 comparators count for {ess:.1f}")
+    assert len(lines(ax).get_segments()) == 15
+    heaviest = np.sort(weight)[::-1]
+    wide = lines(ax).get_linewidths()
+    assert np.corrcoef(wide, heaviest[:15])[0, 1] == pytest.approx(1)
+    right = [t for t in ax.texts if t.get_horizontalalignment() == "left"]
+    assert [t.get_text().split("%")[0] for t in right] == [
+        *(f"{100 * w:.1f}" for w in heaviest[:15]),
+        f"{100 * heaviest[15:].sum():.1f}",
+    ]
+    assert right[-1].get_text().endswith("25 others")
+    assert "The 15 heaviest are named." in foot(ax)
+    assert len(ax.data) == 9 * 40
+    ax.figure.canvas.draw()
+    for side in ("left", "right"):
+        written = [t for t in ax.texts if t.get_horizontalalignment() == side]
+        boxes = sorted((t.get_window_extent() for t in written), key=lambda box: box.y0)
+        assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(boxes))
+        assert min(box.x0 for box in boxes) >= -1
+        assert max(box.x1 for box in boxes) <= ax.figure.bbox.x1 + 1
+
+
+def test_one_set_of_even_weights_and_many_pilots() -> None:
+    even = plot.neighbour_graph(one_set(16, 2, even=True))
+    assert title(even) == "One set of weights for all 2 pilots: 16 comparators, weighed alike"
+    assert len(lines(even).get_segments()) == 16  # nobody is left over for one line
+    assert "named" not in foot(even)
+    many = one_set(20, 2)
+    panel, ids = many.panel, many.panel.unit_ids
+    crowd = dk.Design(
+        panel,
+        dk.Rollout(dict.fromkeys(ids[:31], 2014)),
+        against=dk.MatchedSets({one: {ids[40]: 0.75, ids[41]: 0.25} for one in ids[:31]}),
+        selection="unknown",
+    )
+    ax = plot.neighbour_graph(crowd)
+    assert [t for t in texts(ax) if "pilot" in t] == ["31 pilots"]
+    assert "2 comparators count for 1.60" in title(ax)
+
+
+def test_sets_that_differ_are_drawn_one_by_one() -> None:
+    ids = IDS
+    near = {PILOTS[0]: {ids[3]: 0.5, ids[4]: 0.5}, PILOTS[1]: {ids[3]: 0.6, ids[4]: 0.4}}
+    near[PILOTS[2]] = near[PILOTS[0]]
+    ax = plot.neighbour_graph(make_design(against=dk.MatchedSets(near)))
+    assert len(lines(ax).get_segments()) == 6
+    assert "One set" not in title(ax)
+
+
+def test_entropy_balancing_is_one_set() -> None:
+    panel, design = dk.datasets.load_evaluation()
+    on = dk.Covariates.from_panel(panel, means={"cin": (2014, 2016)})
+    made = design.compared_with(dk.EntropyBalancing(on, missing="leave_out"))
+    ax = plot.neighbour_graph(made)
+    assert len(ax.texts) == len(made.pilots) + 16
+    assert "One set of weights for all" in title(ax)
+
+
+def test_one_comparator_and_one_pilot_are_said_in_the_singular() -> None:
+    pool = dk.Pool([IDS[5]])
+    ax = plot.neighbour_graph(make_design(starts={IDS[0]: 2014}, against=pool))
+    assert title(ax) == "One pool: one comparator serves one pilot; there are no lists"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -126,3 +128,50 @@ def test_the_front_door_draws_it() -> None:
     assert title(plot.draw(made)) == title(made.plot())
     with pytest.raises(dk.DidkitError, match="matplotlib Axes"):
         made.plot(ax=3)
+
+
+def test_given_effects_without_zero_have_the_level_all_the_same() -> None:
+    """Between −3 and 3 the curve goes down to what is rejected with no effect."""
+    made = D.simulated(
+        NOISE, pilots=3, comparators=6, before=2, after=1, replications=40, effects=[3, 9]
+    )
+    assert made.table["effect"].tolist() == [-9, -3, 0, 3, 9]
+    (curve,) = lines(plot.power(made))
+    at = dict(zip(curve.get_xdata(), curve.get_ydata(), strict=True))
+    assert at[0.0] == made.facts["size"] == made.table["power"].iloc[2]
+    assert not np.signbit(made.table["effect"].iloc[2])
+    assert foot(plot.power(made)).endswith("Between the effects asked about the curve is straight.")
+    formula = D.expected(NOISE, pilots=5, comparators=20, before=4, after=2, effects=[6, 9])
+    (curve,) = lines(plot.power(formula))
+    x, y = np.asarray(curve.get_xdata()), np.asarray(curve.get_ydata())
+    assert x.min() == -x.max()
+    assert x.max() == pytest.approx(max(9, 1.6 * formula.facts["detectable"]))
+    assert y.min() == pytest.approx(0.05, abs=1e-6)
+    assert np.interp(9, x, y) == pytest.approx(formula.table["power"].iloc[-1], abs=0.005)
+
+
+def test_title_and_marks_have_the_same_numbers_in_both_directions() -> None:
+    made = D.simulated(NOISE, pilots=3, comparators=6, before=2, after=1, replications=30)
+    fall, rise = made.table["detectable"].iloc[0], made.table["detectable"].iloc[-1]
+    assert f"{fall:.2f}" != f"{rise:.2f}"
+    ax = plot.power(made)
+    assert {f"−{fall:.2f}", f"+{rise:.2f}"} <= set(texts(ax))
+    assert f"Falls of {fall:.2f} or more and rises of {rise:.2f} or more" in title(ax)
+    assert f"a fall of {fall:.2f} or more and a rise of {rise:.2f} or more" in made.headline
+    one = made.table["effect"] > 0
+    blind = replace(made, table=made.table.assign(detectable=made.table["detectable"].where(
+        ~one, np.inf)))  # fmt: skip
+    assert f"Falls of {fall:.2f} or more, and no rise, however large," in title(plot.power(blind))
+
+
+@pytest.mark.parametrize("on_phone", [False, True])
+def test_the_labels_of_near_marks_stay_apart(on_phone: bool) -> None:
+    made = D.simulated(
+        NOISE, pilots=3, comparators=6, before=2, after=1, replications=30, effects=[5, 15]
+    )
+    ax = plot.power(made, phone() if on_phone else None)
+    ax.figure.canvas.draw()
+    one, other = (text.get_window_extent() for text in ax.texts)
+    assert one.x1 < other.x0 or other.x1 < one.x0
+    written = ax._left_title.get_window_extent()
+    assert written.x1 <= ax.figure.bbox.x1 + 1

@@ -13,6 +13,7 @@ from didkit.check import RegressionToTheMean, Variation
 from didkit.errors import DidkitError
 from didkit.plot.style import PILOT
 from didkit.results import Finding
+from didkit.results.tables import signed
 
 VARIATION = Variation(10.0, 6.0, 0.3)
 
@@ -24,7 +25,7 @@ def found(selection: str = "bid", **options: object) -> Finding:
         against=dk.Pool(),
         selection=selection,  # type: ignore[arg-type]
     )
-    check = RegressionToTheMean(draws=100, variation=VARIATION, **options)  # type: ignore[arg-type]
+    check = RegressionToTheMean(**{"draws": 100, "variation": VARIATION, **options})  # type: ignore[arg-type]
     return dk.DiD().fit(design, "m").infer(None).check(check)
 
 
@@ -112,13 +113,37 @@ def test_the_estimate_is_a_line_with_its_number() -> None:
 
 
 def test_the_title_says_what_did_would_show_and_what_it_shows() -> None:
-    finding = found()
+    finding = found(variation=Variation(60.0, 30.0, 0.3))  # the pilots are not the most extreme
+    assert finding.facts["seen_highest"] < finding.facts["bias_highest"]
     words = title(plot.regression_to_the_mean(finding))
-    low = finding.facts["bias_lowest"]
-    assert words.startswith("Without any effect, the choice of pilots would give DiD ")
-    assert f"{'−' if low < 0 else '+'}{abs(low):.1f}" in words or "DiD 0 to" in words
+    span = " to ".join(signed(finding.facts[f"seen_{end}"]) for end in ("lowest", "highest"))
+    assert words.startswith(
+        f"Without any effect, pilots as far out as they were would give DiD {span}"
+    )
+    assert f"DiD from {span} " in finding.headline
+    dots = plot.regression_to_the_mean(finding).data.query("estimator == 'did'")["bias"]
+    assert [signed(dots.min()), signed(dots.max())] == span.split(" to ")
     one = title(plot.regression_to_the_mean(found("average")))
     assert one.startswith("Without any effect, pilots chosen by the years before would give DiD +")
+
+
+def test_the_row_that_stands_for_a_matched_estimate_is_bold_and_in_the_title() -> None:
+    panel = make_panel()
+    on = dk.Covariates.from_panel(panel, means={"m": (2011, 2013)})
+    design = dk.Design(
+        panel,
+        dk.Rollout({"301": 2014, "304": 2014, "307": 2014}),
+        against=dk.Matching(on, ratio=2),
+        selection="average",
+    )
+    check = RegressionToTheMean(draws=100, variation=VARIATION, ratio=2)
+    finding = dk.DiD().fit(design, "m").infer(None).check(check)
+    ax = plot.regression_to_the_mean(finding)
+    bold = [t.get_text() for t in ax.get_yticklabels() if t.get_fontweight() == "bold"]
+    assert bold == ["matched on mean"]
+    one = ax.data.set_index("estimator").loc["matched_mean", "bias"]
+    assert f"would give DiD matched on the mean before {signed(one)} in" in title(ax)
+    assert f"would give DiD matched on the mean before {signed(one)} " in finding.headline
 
 
 def test_it_is_the_finding_s_own_picture_and_stands_on_a_phone() -> None:

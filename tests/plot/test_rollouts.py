@@ -94,7 +94,7 @@ def test_partly_treated_cells_are_marked() -> None:
     state = ax.data.set_index(["unit", "period"])["state"]
     assert state[A].tolist() == ["untreated"] * 4 + ["partly", "treated"]
     assert texts(ax) == ["p"]
-    assert "p partly treated" in legend(ax)
+    assert "p partly treated (flows only)" in legend(ax)
     assert "As treated" in foot(ax)
 
 
@@ -211,3 +211,25 @@ def test_both_fit_on_a_phone(what) -> None:
         box = text.get_window_extent()
         assert box.x0 >= -1
         assert box.x1 <= width + 1
+
+
+def test_the_key_says_what_is_partly_treated() -> None:
+    stocks = plot.rollout(design(first_exposed={"stock": {A: 2016}}))
+    assert "p partly treated (stocks only)" in legend(stocks)
+    both = plot.rollout(design(first_exposed={"stock": {A: 2016}, "flow": {B: 2015}}))
+    assert "p partly treated (flows, stocks)" in legend(both)
+
+
+def test_one_comparator_is_said_in_the_singular() -> None:
+    few = dk.Design(
+        make_panel(), dk.Rollout({A: 2014}, contaminated={IDS[4]: 2015}),
+        against=dk.Pool(IDS[4:6]), selection="unknown",
+    )  # fmt: skip
+    assert "1 other comparator, untreated throughout, is not shown." in foot(plot.rollout(few))
+    alone = few.compared_with(dk.Pool(IDS[4:5]))
+    assert "1 of 1 comparator uses the practice" in title(plot.rollout(alone))
+
+
+def test_the_foot_counts_who_cancels() -> None:
+    ax = plot.contamination(finding({IDS[4]: 2015, IDS[6]: 2015, IDS[7]: None}))
+    assert "3 comparators that use the practice (1 throughout, which cancels)." in foot(ax)

@@ -128,7 +128,7 @@ def test_lists_and_sets_stand_in_a_row_a_pilot() -> None:
 
 
 def test_balance_is_read_out_by_measure_and_kind() -> None:
-    design = make_design()
+    design = make_design(against=neighbours().union())
     data = plot.love(design.balance(["m"])).data
     table, heads = readable("love", data)
     assert heads[table.columns[0]] == "Measure"
@@ -137,7 +137,11 @@ def test_balance_is_read_out_by_measure_and_kind() -> None:
     assert table["smd_after"].tolist() == data["smd_after"].tolist()
     label = design.panel.metric("m").label
     said = numbers("love", data)
-    assert said.startswith(f"{label}, mean before: {signed(data['smd_before'].iloc[0])} from the ")
+    before, after = (float(data[f"smd_{when}"].iloc[0]) for when in ("before", "after"))
+    assert before != after
+    assert said.startswith(
+        f"{label}, mean before: {signed(before)} from the pool, {signed(after)} from comparators; "
+    )
     assert [one.partition(":")[0] for one in said.split("; ")] == [
         f"{label}, {what}" for what in ("mean before", "last value", "slope")
     ]

@@ -190,6 +190,8 @@ def test_as_treated_contaminated_and_first_exposed(home: Path) -> None:
     said = planned(read)["Pilots"]
     for words in ("as treated", "flow in 2015", "301 since 2012, 307 throughout"):
         assert words in said
+    path.write_text(text.replace("307 = true", "307 = 2012\n310 = true"), encoding="utf-8")
+    assert "programme: 301, 307 since 2012, 310 throughout" in planned(Plan.read(path))["Pilots"]
     keys = read.content()
     assert keys["pilots.treatment"] == "as_treated"
     assert keys["pilots.contaminated.301"] == "2012"
@@ -274,3 +276,84 @@ def test_a_plan_without_the_new_sections_keeps_its_digest(home: Path) -> None:
     keys = plan(home, 'against = "pool"').content()
     new = ("power", "pilots.treatment", "pilots.contaminated", "comparators.on", "comparators.most")
     assert not [key for key in keys if key.startswith(new)]
+
+
+@pytest.mark.parametrize(
+    ("written", "more", "needed", "line"),
+    [
+        ('against = "matching"\ncaliper = -1', ON, "caliper", "comparators.caliper"),
+        ('against = "cardinality"\ntolerance = -1', ON, "tolerance", "comparators.tolerance"),
+        ('against = "synthetic"\nridge = -1', ON, "ridge", "comparators.ridge"),
+        ('against = "entropy_balancing"\nmoments = 3', ON, "moments", "comparators.moments"),
+        (
+            'against = "matching"\nmethod = "optimal"\nreplace = true',
+            ON,
+            "optimal",
+            "comparators.method",
+        ),
+        (
+            'against = "per_pilot"\nfile = "l.csv"\naggregate = "weighted"\nweights = "banana"',
+            "",
+            "one of: rank, distance",
+            "comparators.weights",
+        ),
+        ('against = "union"\nfile = "l.csv"\nat_least = "near"', "", "Somewhat close", "at_least"),
+        (
+            'against = "matching"',
+            ON.replace("means", "slopes").replace("2011, 2012", "2012"),
+            "the first and the last period of a slope",
+            "slopes.cla",
+        ),
+        (
+            'against = "matching"',
+            ON + "[checks]\nPlaceboPilots = true\n",
+            "checks that exist with against = 'matching'",
+            "PlaceboPilots",
+        ),
+        (
+            'against = "pool"',
+            "[power]\ncomparators = 9\nbefore = 3\nafter = 2\n[power.zzz]\nsd = 3\nicc = 0.5\n",
+            "a metric that is primary or secondary",
+            "power.zzz",
+        ),
+        (
+            'against = "pool"',
+            '[checks.RegressionToTheMean]\nvariation = "x"\n',
+            "a key of [checks.RegressionToTheMean]",
+            "variation",
+        ),
+        ('against = "matching"\nratio = "3"', ON, "a number", "ratio"),
+    ],
+)
+def test_what_no_data_can_mend_is_refused_when_the_plan_is_read(
+    home: Path, written: str, more: str, needed: str, line: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        plan(home, written, more)
+    assert needed in str(caught.value)
+    assert line in caught.value.where
+
+
+def test_periods_and_units_outside_the_data_are_refused_with_their_line(home: Path) -> None:
+    text = SMALL.replace("[comparators]\n", "[pilots.contaminated]\n777 = 2012\n[comparators]\n", 1)
+    path = home / "plan.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PlanError, match="'777'") as caught:
+        Plan.read(path).design()
+    assert "pilots.contaminated.777" in caught.value.where
+    path.write_text(text.replace("777 = 2012", "301 = 1950"), encoding="utf-8")
+    with pytest.raises(PlanError) as caught:
+        Plan.read(path).design()
+    assert "pilots.contaminated.301" in caught.value.where
+
+
+def test_means_of_the_values_that_are_there(home: Path) -> None:
+    data = home / "data" / "rates.csv"
+    lines = data.read_text(encoding="utf-8").split("\n")
+    kept = [line for line in lines if not line.startswith("304,2011,")]
+    data.write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(PlanError, match="304"):
+        design(home, 'against = "matching"', ON)
+    made = plan(home, 'against = "matching"', ON + 'periods = "present"\n')
+    assert made.content()["comparators.on.periods"] == "present"
+    assert set(made.design().sets or {}) == {"301", "304"}
