@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from didkit.check.prior import prior_in_words
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
@@ -100,7 +101,7 @@ class PlaceboStart:
                 where="PlaceboStart",
                 todo="use a longer window, or PlaceboPilots()"
                 if first < 2
-                else "match on earlier periods, or on what does not change; or use PlaceboPilots()",
+                else "match on earlier periods, or on what does not change; or use LeaveOneOut()",
             )
         table = pd.DataFrame(rows).sort_values("moved_by", ignore_index=True)
         largest = table.iloc[int(np.nanargmax(table["estimate"].abs().to_numpy()))]
@@ -116,5 +117,5 @@ class PlaceboStart:
             ),
             table=table,
             facts={"largest": float(largest["estimate"]), "actual": actual},
-            notes=tuple(notes),
+            notes=(*notes, *prior_in_words(design, "an earlier start is no placebo for them")),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from didkit.check.prior import prior_in_words
 from didkit.errors import InferenceError
 from didkit.results import Estimate, Finding, tables
 
@@ -110,7 +111,10 @@ class PreTrends:
                 "largest": largest,
                 "slope": slope,
             },
-            notes=tuple(notes),
+            notes=(
+                *notes,
+                *prior_in_words(estimate.design, "a movement before may be the programme's"),
+            ),
         )
 
 

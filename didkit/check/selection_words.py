@@ -77,14 +77,10 @@ def _matched_on(estimate: Estimate) -> dict[str, tuple[str, ...]]:
     against, metric = estimate.design.against, estimate.metric.name
     if not isinstance(against, Matched):
         return {}
-    periods = estimate.design.panel.periods
-    levels: dict[str, tuple[str, ...]] = {f"{metric} {period}": (period,) for period in periods}
-    levels |= {f"{metric} mean {period}": (period,) for period in periods}
-    for i, first in enumerate(periods):
-        for j in range(i + 1, len(periods)):
-            levels[f"{metric} mean {first} to {periods[j]}"] = periods[i : j + 1]
-    on = against.on
-    return {one: levels[one] for one in against.used() if one in levels and one in on.until}
+    known = against.on.levels
+    return {
+        one: known[one][1:] for one in against.used() if one in known and known[one][0] == metric
+    }
 
 
 def stands_for(estimate: Estimate, used: str, n_all: int) -> tuple[str, ...]:

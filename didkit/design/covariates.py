@@ -44,6 +44,8 @@ class Covariates:
         the start: designs that use it say so in their notes.
     source : str
         Where the columns came from, for notes.
+    levels : mapping of column to (metric, period, …), optional
+        Columns that are the level of a metric: one period's value, or the mean over several.
     gaps : mapping of column to mapping of unit to text, optional
         Why a unit has no value of a column; `from_panel` names the periods without one.
 
@@ -65,6 +67,7 @@ class Covariates:
     until: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     gaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict, kw_only=True, repr=False)
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         given: Any = self.table
@@ -116,6 +119,7 @@ class Covariates:
         object.__setattr__(self, "until", MappingProxyType(until))
         gaps = {name: MappingProxyType(dict(of)) for name, of in self.gaps.items()}
         object.__setattr__(self, "gaps", MappingProxyType(gaps))
+        object.__setattr__(self, "levels", MappingProxyType(dict(self.levels)))
 
     # -- made ----------------------------------------------------------------------------------
 
@@ -234,6 +238,7 @@ class Covariates:
         made: dict[str, Any] = {}
         until: dict[str, str] = {}
         gaps: dict[str, dict[str, str]] = {}
+        levels: dict[str, tuple[str, ...]] = {}
         for what, asked in (("mean", means), ("value", values), ("slope", slopes)):
             for metric, window in _by_metric(asked, f"{what}s").items():
                 at = _positions(panel, window)
@@ -246,6 +251,7 @@ class Covariates:
                         name = f"{kind.name} {label}"
                         made[name], until[name] = cells[:, column], label
                         gaps[name] = _gaps(panel, cells[:, [column]], [label], need=1)
+                        levels[name] = (kind.name, label)
                     continue
                 if what == "slope" and len(at) < 2:
                     raise DesignError(
@@ -260,6 +266,8 @@ class Covariates:
                 need = len(at) if periods == "all" else least
                 made[name] = _over(cells, slope=what == "slope", need=need)
                 gaps[name] = _gaps(panel, cells, labels, need=need)
+                if what == "mean":
+                    levels[name] = (kind.name, *labels)
                 until[name] = labels[-1]
         unknown = [column for column in columns if column not in panel.units.columns]
         if unknown:
@@ -278,7 +286,7 @@ class Covariates:
                 todo="write means={'cin': (2013, 2014)}",
             )
         table = pd.DataFrame(made, index=list(panel.unit_ids))
-        return cls(table, until, source=", ".join(made), gaps=gaps)
+        return cls(table, until, source=", ".join(made), gaps=gaps, levels=levels)
 
     # -- looked at -----------------------------------------------------------------------------
 
@@ -368,7 +376,8 @@ class Covariates:
             )
         until = {name: self.until[name] for name in columns if name in self.until}
         gaps = {name: self.gaps[name] for name in columns if name in self.gaps}
-        return Covariates(self.table[list(columns)], until, self.source, gaps=gaps)
+        levels = {name: self.levels[name] for name in columns if name in self.levels}
+        return Covariates(self.table[list(columns)], until, self.source, gaps=gaps, levels=levels)
 
     def join(self, other: Covariates) -> Covariates:
         """Return the columns of both; a unit that only one of them has lacks those of the other.
@@ -389,7 +398,8 @@ class Covariates:
         table = self.table.join(other.table, how="outer")
         source = "; ".join(one for one in (self.source, other.source) if one)
         gaps = {**self.gaps, **other.gaps}
-        return Covariates(table, {**self.until, **other.until}, source, gaps=gaps)
+        levels = {**self.levels, **other.levels}
+        return Covariates(table, {**self.until, **other.until}, source, gaps=gaps, levels=levels)
 
     def among(self, panel: Panel) -> Covariates:
         """Return the same rows by the panel's units, where codes are parts of merged ones.
@@ -416,7 +426,7 @@ class Covariates:
             name: {panel.canonical(unit): why for unit, why in of.items()}
             for name, of in self.gaps.items()
         }
-        return Covariates(kept, self.until, self.source, gaps=gaps)
+        return Covariates(kept, self.until, self.source, gaps=gaps, levels=self.levels)
 
     def lacking(self, unit: str) -> str:
         """Say which covariates a unit lacks, and why where that is known.

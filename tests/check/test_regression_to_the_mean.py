@@ -353,6 +353,22 @@ def test_the_row_in_use_is_what_the_design_matches_on(asked, used):
     assert rest == (len(asked) == 2)
 
 
+def test_levels_are_known_by_what_they_are_not_by_their_name():
+    y = values()
+    rows = chosen(y, "average")
+    panel = panel_of(y)
+    present = Covariates.from_panel(panel, means={"m": (2012, 2014)}, periods="present")
+    estimate = fitted(y, rows, "average", against=Matching(present, ratio=3))
+    assert in_use(estimate) == "matched_mean"
+    both = present.join(Covariates.from_panel(panel, slopes={"m": (2012, 2014)}))
+    assert in_use(fitted(y, rows, "average", against=Matching(both))) == "matched_mean"
+    slope = both.select(["m slope 2012 to 2014"])
+    assert in_use(fitted(y, rows, "average", against=Matching(slope))) == "did"
+    alike = panel.wide("m")[["2014"]].set_axis(["m 2014"], axis=1)  # the user's own, called so
+    theirs = Covariates(alike, until={"m 2014": "2014"})
+    assert in_use(fitted(y, rows, "average", against=Matching(theirs))) == "did"
+
+
 def test_a_design_weighted_on_something_else_is_nearest_to_did():
     y = values()
     rows = chosen(y, "average")
