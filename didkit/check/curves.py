@@ -23,6 +23,7 @@ __all__ = [
     "Size",
     "check_effects",
     "check_seed",
+    "curve_rows",
     "headline",
     "laid_out",
     "level_before",
@@ -37,6 +38,7 @@ Counts = int | float | Sequence[int | float] | NDArray[np.int64] | range
 QUESTION = "What is the smallest effect that this design can be expected to find?"
 _REACH = 2.0**40  # times the unit: beyond it no effect is found
 _STEPS = 60
+_POINTS = 16  # effects of the curve on each side of 0
 
 
 class Size(NamedTuple):
@@ -288,3 +290,44 @@ def summed_up(check: DetectableEffect, table: pd.DataFrame, base: float) -> dict
         **{name: float(first[name]) for name in Size._fields},
         "base": base,
     }
+
+
+def curve_rows(
+    size: Size,
+    detectable: dict[float, float],
+    share: Callable[[float], float],
+    n: float,
+    given: Floats | None,
+    unit: float,
+) -> pd.DataFrame:
+    """Lay the power curve of one design out: effects in both directions, rising.
+
+    Parameters
+    ----------
+    size : Size
+        The design.
+    detectable : dict
+        Smallest effect found in each direction, by its sign.
+    share : callable
+        Power at a signed effect.
+    n : float
+        Draws behind it; ∞ where nothing was drawn.
+    given : array, optional
+        Sizes of effects, to which 0 is added; by default up to 1.6 times the larger detectable one.
+    unit : float
+        A size of effects, where none is detectable.
+    """
+    reach = [x for x in detectable.values() if np.isfinite(x)]
+    top = 1.6 * max(reach) if reach else 4 * unit
+    right = np.linspace(0, top, _POINTS + 1) if given is None else np.append(given, 0.0)
+    effect = np.unique(np.concatenate([-right, right]) + 0.0)  # −0 is 0
+    power = np.array([share(float(x)) for x in effect])
+    return pd.DataFrame(
+        {
+            **size._asdict(),
+            "effect": effect,
+            "power": power,
+            "mc_error": np.sqrt(power * (1 - power) / n),
+            "detectable": [detectable[1.0 if x >= 0 else -1.0] for x in effect],
+        }
+    )

@@ -17,6 +17,7 @@ from didkit.check.curves import (
     Size,
     check_effects,
     check_seed,
+    curve_rows,
     headline,
     laid_out,
     level_before,
@@ -26,7 +27,6 @@ from didkit.check.curves import (
     window_of,
 )
 from didkit.check.power import Power
-from didkit.check.simulated import curve_rows
 from didkit.design import Design, Pool, Rollout
 from didkit.errors import InferenceError
 from didkit.estimate import DiD

@@ -201,12 +201,11 @@ def advice(table: pd.DataFrame, stated: Scenario, open_: bool) -> tuple[str, ...
         slack = 2 * np.hypot(error, error[least]) + 1e-9 * float(shown["bias"].abs().max())
         close = rows.loc[size <= size[least] + slack, "estimator"].tolist()
         if len(close) < len(rows):
-            words = " or ".join(ADVICE[how] for how in ADVICE if how in close)
+            named = " or ".join(ADVICE[how] for how in ADVICE if how in close)
+            words = f"the bias is smallest for {named}"
         else:
-            words = (
-                "none in particular: matching and dropping the last year change it little"
-                if several
-                else "none in particular: matching changes it little"
+            words = "no way has a clearly smaller bias: matching " + (
+                "and dropping the last year change it little" if several else "changes it little"
             )
         as_one = name if several or name != "average" else "latest_value"
         known = {how: _BECAUSE.get((as_one, how), "") for how in close}
@@ -219,13 +218,10 @@ def advice(table: pd.DataFrame, stated: Scenario, open_: bool) -> tuple[str, ...
             if len(close) < len(rows):
                 best[name] += f" ({ADVICE[how]}: {known[how]})"
     if not open_:
-        return (f"under these assumptions the bias is smallest for {best[stated.name]}",)
+        return (f"under these assumptions {best[stated.name]}",)
     return (
-        "how pilots were chosen is not known, so no single choice is right",
-        *(
-            f"if chosen {WAYS[name]}, the bias is smallest for {words}"
-            for name, words in best.items()
-        ),
+        "on what grounds pilots were chosen is not known, so no single choice is right",
+        *(f"if chosen {WAYS[name]}, {words}" for name, words in best.items()),
     )
 
 
