@@ -76,11 +76,11 @@ class Fields:
             Positions of that.
         """
         length = self.end - self.start
-        width = int(min(length.max(initial=0), _LONGEST))
+        width = int(min(length.max(initial=0), _LONGEST + 1))  # a point is no digit
         whole = np.zeros(len(self), dtype=np.int64)
         after = np.zeros(len(self), dtype=np.int64)
         points = np.zeros(len(self), dtype=np.int64)
-        good = (length > 0) & (length <= _LONGEST)
+        good = (length > 0) & (length <= _LONGEST + 1)
         for k in range(width):
             here = k < length
             code = self.codes[np.where(here, self.start + k, 0)]
@@ -91,6 +91,7 @@ class Fields:
             after += number & (points > 0)
             points += point
             good &= ~here | number | (point & (k > 0))
+        good &= length - points <= _LONGEST
         before = length - after - points
         good &= (before >= 1) & (before <= 12) & (points <= (digits > 0))
         good &= np.where(points > 0, (after >= 1) & (after <= digits), after == 0)

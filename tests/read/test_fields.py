@@ -33,6 +33,7 @@ def column(words: list[str]) -> Fields:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(WORDS, min_size=1, max_size=30), st.integers(0, 3))
 @example(["999999999999", "1000000000000", "0.1", "290.5", "1.25", "000012"], 1)
+@example(["000000000000.000", "999999999999.999", "9999999999999999", "999999999999.99"], 3)
 def test_numbers_are_what_float_reads(words: list[str], digits: int) -> None:
     pattern = "[0-9]{1,12}" + (rf"(?:\.[0-9]{{1,{digits}}})?" if digits else "")
     value, odd = column(words).numbers(digits)
