@@ -171,12 +171,12 @@ class Design:
             unit: start_of(spec, unit, period) for unit, period in spec.rollout.starts.items()
         }
         when_of(spec, self._starts)  # refused before comparators are looked for
+        if spec.fixed is None:  # before anybody is missed among what may not be looked at
+            first = self.periods[min(self._starts.values())]
+            spec.against.check_before(spec.panel, first)
         self._comparison = spec.fixed or spec.against.resolve(
             spec.rollout.pilots, spec.panel.unit_ids, frozenset(spec.exclude) | spec.barred
         )
-        if spec.fixed is None:
-            first = self.periods[min(self._starts.values())]
-            spec.against.check_before(spec.panel, first)
         self._leave_out()
         self._when = when_of(self._spec, self._starts)
         if not self._comparison.comparators:

@@ -18,9 +18,9 @@ from didkit.plot.style import (
     SMALL,
     canvas,
     finish,
+    key_below,
     name_length,
     period_ticks,
-    points,
     row_size,
 )
 from didkit.plot.words import short
@@ -174,22 +174,7 @@ def _key(ax: Axes, state: NDArray[np.str_], dose: np.ndarray | None, partly: str
     ]
     if dose is not None and np.isnan(dose).any():
         handles.append(Patch(facecolor=_LIGHT, edgecolor="none", label="? dose not known"))
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    width, height = points(ax)
-    columns = int(np.clip(width / (SMALL * 0.56 * (longest + 4)), 1, len(handles)))
-    ax.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, -4 / height),
-        borderaxespad=0,
-        borderpad=0,
-        ncols=columns,
-        frameon=False,
-        fontsize=SMALL,
-        handlelength=1.2,
-        columnspacing=1.2,
-    )
-    ax.xaxis.labelpad = 8 + -(-len(handles) // columns) * SMALL * 1.75
+    key_below(ax, handles)
 
 
 def _title(design: Design, data: pd.DataFrame, users: list[str]) -> str:

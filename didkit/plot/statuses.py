@@ -18,9 +18,9 @@ from didkit.plot.style import (
     SMALL,
     canvas,
     finish,
+    key_below,
     name_length,
     period_ticks,
-    points,
     row_size,
 )
 from didkit.plot.words import inside, short
@@ -204,23 +204,7 @@ def _key(ax: Axes, status: np.ndarray) -> None:
         )
         for one in found
     ]
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    width, height = points(ax)
-    ncols = int(np.clip(width / (SMALL * 0.56 * (longest + 4)), 1, len(found)))
-    lines = -(-len(found) // ncols)
-    ax.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, -4 / height),
-        borderaxespad=0,
-        borderpad=0,
-        ncols=ncols,
-        frameon=False,
-        fontsize=SMALL,
-        handlelength=1.2,
-        columnspacing=1.2,
-    )
-    ax.xaxis.labelpad = 8 + lines * SMALL * 1.75
+    key_below(ax, handles)
 
 
 def _title(metric: Metric, lacking: np.ndarray, periods: tuple[str, ...], n: int) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.transforms import IdentityTransform, blended_transform_factory
 
@@ -33,6 +34,7 @@ __all__ = [
     "end_labels",
     "finish",
     "is_narrow",
+    "key_below",
     "mark_starts",
     "name_length",
     "period_ticks",
@@ -290,3 +292,23 @@ def period_ticks(
     room = max(1, int((points(ax)[0] - beside) / (TEXT * 0.62 * (longest + 0.8))))
     step = max(1, -(-len(places) // room))
     ax.set_xticks(list(places)[::step], list(labels)[::step])
+
+
+def key_below(ax: Axes, handles: Sequence[Patch]) -> None:
+    """Say under a map what each colour stands for, in as many columns as have room."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    width, height = points(ax)
+    columns = int(np.clip(width / (SMALL * 0.56 * (longest + 4)), 1, len(handles)))
+    ax.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=(0.0, -4 / height),
+        borderaxespad=0,
+        borderpad=0,
+        ncols=columns,
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.2,
+        columnspacing=1.2,
+    )
+    ax.xaxis.labelpad = 8 + -(-len(handles) // columns) * SMALL * 1.75
