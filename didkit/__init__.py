@@ -28,7 +28,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from didkit.check import (
+    Breakdown,
     Contamination,
+    ContrastStudy,
     DetectableEffect,
     LeaveOneOut,
     OtherComparators,
@@ -65,8 +67,23 @@ from didkit.errors import (
     PlanError,
     ReadError,
 )
-from didkit.estimate import DiD, EventStudy, Gap
-from didkit.inference import ClusterRobust, Jackknife, Permutation
+from didkit.estimate import FGLS, DiD, EventStudy, Gap
+from didkit.inference import (
+    ClusterRobust,
+    Conformal,
+    ConleyTaber,
+    DonaldLang,
+    FermanPinto,
+    Hagemann,
+    IbragimovMuller,
+    Jackknife,
+    LauLi,
+    Permutation,
+    SignFlips,
+    WildBootstrap,
+    WildRandomisation,
+    adjusted_p_values,
+)
 from didkit.panel import METRICS, Metric, Panel, Status
 from didkit.read import read_dfe, read_ees_csv, read_neighbours
 from didkit.results import Estimate, Finding, hooks
@@ -79,13 +96,19 @@ if TYPE_CHECKING:
     from didkit.report import Evaluation as Evaluation
     from didkit.report import Plan as Plan
     from didkit.report import evaluate as evaluate
+    from didkit.simulate import study as study
 
 __all__ = [
+    "FGLS",
     "METRICS",
     "Balance",
+    "Breakdown",
     "CardinalityMatching",
     "ClusterRobust",
+    "Conformal",
+    "ConleyTaber",
     "Contamination",
+    "ContrastStudy",
     "Covariates",
     "Design",
     "DesignError",
@@ -93,15 +116,20 @@ __all__ = [
     "DiD",
     "DidkitError",
     "DidkitWarning",
+    "DonaldLang",
     "EntropyBalancing",
     "Estimate",
     "EstimationError",
     "Evaluation",
     "EventStudy",
+    "FermanPinto",
     "Finding",
     "Gap",
+    "Hagemann",
+    "IbragimovMuller",
     "InferenceError",
     "Jackknife",
+    "LauLi",
     "LearntWeights",
     "LeaveOneOut",
     "MatchedSets",
@@ -122,10 +150,14 @@ __all__ = [
     "ReadError",
     "RegressionToTheMean",
     "Rollout",
+    "SignFlips",
     "Status",
     "SyntheticWeights",
     "Variation",
+    "WildBootstrap",
+    "WildRandomisation",
     "__version__",
+    "adjusted_p_values",
     "compute_neighbours",
     "datasets",
     "evaluate",
@@ -136,12 +168,14 @@ __all__ = [
     "read_neighbours",
     "report",
     "simulate",
+    "study",
 ]
 
 _LATER = {
     "Evaluation": "didkit.report",
     "Plan": "didkit.report",
     "evaluate": "didkit.report",
+    "study": "didkit.simulate",
 }
 _MODULES = ("datasets", "plot", "report", "simulate")  # themselves imported when asked for
 

@@ -1,6 +1,8 @@
 """How fragile: one module a question; each measures, none gives a verdict."""
 
+from didkit.check.breakdown import Breakdown
 from didkit.check.contamination import Contamination
+from didkit.check.contrast import ContrastStudy
 from didkit.check.detectable_effect import DetectableEffect
 from didkit.check.leave_one_out import LeaveOneOut
 from didkit.check.other_comparators import OtherComparators
@@ -12,7 +14,9 @@ from didkit.check.regression_to_the_mean import RegressionToTheMean, matching_re
 from didkit.check.variation import Variation
 
 __all__ = [
+    "Breakdown",
     "Contamination",
+    "ContrastStudy",
     "DetectableEffect",
     "LeaveOneOut",
     "OtherComparators",

@@ -2,6 +2,7 @@
 
 from didkit.estimate.did import DiD
 from didkit.estimate.event_study import EventStudy
+from didkit.estimate.fgls import FGLS
 from didkit.estimate.gap import Gap
 
-__all__ = ["DiD", "EventStudy", "Gap"]
+__all__ = ["FGLS", "DiD", "EventStudy", "Gap"]

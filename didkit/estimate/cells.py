@@ -192,6 +192,7 @@ def _observed(sample: Sample, windows: Windows) -> Published:
         normal=fitted.normal,
         contrast=fitted.contrast,
         contributions=pairs.contributions if pairs is not None else None,
+        regroup=fitted.regroup,
         # balanced with one start: the same refits, without least squares
         reassigned=pairs.reassigned if balanced and pairs is not None else fitted.reassigned,
         n_pilots=np.minimum(carries.sum(axis=0), base.sum()),

@@ -30,6 +30,7 @@ class Published:
     normal: Normal | None = None
     contrast: Floats | None = None
     contributions: Floats | None = None
+    regroup: Callable[[Labels], Normal] | None = None
     reassigned: Callable[[Labels], Draws] | None = None
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
@@ -59,6 +60,7 @@ class Published:
             normal=self.normal,
             contrast=self.contrast,
             contributions=self.contributions,
+            regroup=self.regroup,
             reassigned=self.reassigned,
             exchanged=self.exchanged,
             assignable=self.assignable,

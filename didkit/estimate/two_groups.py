@@ -10,13 +10,15 @@ test see all there is to see.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Sample
-from didkit.errors import EstimationError, first_few
+from didkit.errors import EstimationError, InferenceError, first_few
 from didkit.estimate.exchange import exchange
 from didkit.estimate.published import Published
 from didkit.estimate.windows import Windows
@@ -197,7 +199,8 @@ def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> P
     cell = np.where(pilot[:, None, None], own_cells, _averaged(cells, made.cohorts))
     weights = np.where(made.used[:, :, None], made.share[:, :, None] * cell, 0.0)
     filled = np.where(made.used, made.numbers, 0.0)
-    normal, contrast = _normal(sample, windows, filled, made.used)
+    by_group = functools.partial(_normal, sample, windows, filled, made.used)
+    normal, contrast = by_group(np.array(sample.cluster_labels)[sample.clusters])
     return Published(
         values=made.values,
         weights=weights.transpose(1, 0, 2),
@@ -205,14 +208,34 @@ def _pool(sample: Sample, windows: Windows, cells: Floats, numbers: Floats) -> P
         normal=normal,
         contrast=contrast,
         contributions=made.numbers,
+        regroup=lambda codes: by_group(_of_units(codes, sample.mask))[0],
         reassigned=_Reassign(sample, windows, cells, numbers, made.cohorts),
         n_pilots=made.n_pilots,
         n_comparators=made.n_comparators,
     )
 
 
+def _of_units(codes: Labels, mask: NDArray[np.bool_]) -> Labels:
+    """Return each unit's group; refuse groups of cells that split a unit's one number."""
+    seen = np.where(mask, codes, -1)
+    whole = np.where(mask.any(axis=1), seen.max(axis=1), codes[:, 0])
+    split = (mask & (codes != whole[:, None])).any(axis=1)
+    if split.any():
+        raise InferenceError(
+            needed="groups of whole units: each has one number over all its periods",
+            found=f"{int(split.sum())} units whose cells are in several groups",
+            where="an estimate of one number a unit",
+            todo="use cells='observed', or groups of units",
+        )
+    return np.asarray(whole)
+
+
 def _normal(
-    sample: Sample, windows: Windows, numbers: Floats, used: NDArray[np.bool_]
+    sample: Sample,
+    windows: Windows,
+    numbers: Floats,
+    used: NDArray[np.bool_],
+    groups: NDArray[Any],
 ) -> tuple[Normal, Floats]:
     """Regress the numbers on a constant and a pilot dummy, one block of parameters a term."""
     k = len(windows.terms)
@@ -234,7 +257,7 @@ def _normal(
     normal = Normal.from_rows(
         design.reshape(-1, p)[rows],
         numbers.ravel()[rows],
-        np.repeat(np.array(sample.cluster_labels)[sample.clusters], k)[rows],
+        np.repeat(groups, k)[rows],
         names=tuple(names),
     )
     return normal, contrast

@@ -35,6 +35,7 @@ class TwoWay:
     influence: Floats
     normal: Normal
     contrast: Floats
+    regroup: Callable[[Labels], Normal]
     reassigned: Callable[[Labels], Draws]
 
 
@@ -211,7 +212,34 @@ class _Sweep:
             influence=np.einsum("mjt,jt->jm", weights, residual),
             normal=normal,
             contrast=contrast,
+            regroup=self.regroup,
             reassigned=self.reassign,
+        )
+
+    def regroup(self, codes: Labels) -> Normal:
+        """Sum cross-products over groups of cells, codes (J, T), whatever the clusters."""
+        used = self.mask
+        root = np.sqrt(self.share)[:, None]
+        both = np.concatenate([self._actual(), self.z], axis=1) * root[:, None]
+        labels, group = np.unique(codes[used], return_inverse=True)
+        X, y = both.swapaxes(1, 2)[used], (self.y * root)[used]
+        n, p = len(labels), X.shape[1]
+        A = np.zeros((n, p, p))
+        order = np.argsort(group, kind="stable")
+        first = np.searchsorted(group[order], np.arange(n))
+        for a in range(p):  # one column of products at a time: rows × p numbers, not rows × p²
+            A[:, a] = np.add.reduceat((X[:, [a]] * X)[order], first, axis=0)
+        unit = np.broadcast_to(np.arange(len(used))[:, None], used.shape)[used]
+        pairs = len(np.unique(unit * n + group))
+        return Normal(
+            A=(A + A.swapaxes(1, 2)) / 2,
+            b=np.add.reduceat((X * y[:, None])[order], first, axis=0),
+            yy=np.add.reduceat((y**2)[order], first),
+            n_obs=int(used.sum()),
+            n_absorbed=int(used.any(axis=1).sum()),
+            nested=pairs == len(np.unique(unit)),
+            labels=tuple(str(label) for label in labels),
+            names=(*self.names, *(f"period {self.sample.periods[t]}" for t in self.kept)),
         )
 
     def reassign(self, labels: Labels) -> Draws:

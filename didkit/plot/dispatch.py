@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.check import (
+    Breakdown,
     Contamination,
+    ContrastStudy,
     DetectableEffect,
     LeaveOneOut,
     OtherComparators,
@@ -22,8 +24,10 @@ from didkit.check import (
 from didkit.design import Balance, Design
 from didkit.errors import DidkitError
 from didkit.plot.bands import detectable_effect
+from didkit.plot.breakdowns import breakdown
 from didkit.plot.choices import other_comparators
 from didkit.plot.contaminations import contamination
+from didkit.plot.contrasts import contrast_study
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
 from didkit.plot.events import event_study, pre_trends
@@ -47,7 +51,9 @@ from didkit.results import Estimate, Finding
 __all__ = ["draw"]
 
 _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
+    Breakdown: breakdown,
     Contamination: contamination,
+    ContrastStudy: contrast_study,
     DetectableEffect: detectable_effect,
     LeaveOneOut: leave_one_out,
     OtherComparators: other_comparators,

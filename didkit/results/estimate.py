@@ -63,6 +63,9 @@ class Estimate:
     contributions : array (J, k), optional
         Where each term compares one number a unit between pilots and comparators (a long
         difference): those numbers; NaN for a unit that the term does not use.
+    regroup : callable, optional
+        Codes (J, T) of cells → `Normal` by these groups of cells: other clusters, above the unit
+        or below it.
     reassigned : callable, optional
         Labels (B, J) of cohorts, −1 for comparators, → `Draws`: the refit for many assignments.
     exchanged : Exchange, optional
@@ -88,6 +91,7 @@ class Estimate:
     normal: Normal | None = None
     contrast: Floats | None = None
     contributions: Floats | None = None
+    regroup: Callable[[Labels], Normal] | None = None
     reassigned: Callable[[Labels], Draws] | None = None
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None

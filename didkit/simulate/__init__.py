@@ -10,6 +10,7 @@ from didkit.simulate.panels import evaluation_design, evaluation_neighbours, eva
 from didkit.simulate.process import EvaluationProcess, MetricProcess
 from didkit.simulate.publish import write_published
 from didkit.simulate.selection import SelectionProcess, selection_study
+from didkit.simulate.study import Study, study
 
 __all__ = [
     "PACKAGED_SEED",
@@ -17,6 +18,7 @@ __all__ = [
     "MetricProcess",
     "PackagedEvaluation",
     "SelectionProcess",
+    "Study",
     "SyntheticEvaluation",
     "draw",
     "evaluation_design",
@@ -24,5 +26,6 @@ __all__ = [
     "evaluation_panel",
     "load_evaluation",
     "selection_study",
+    "study",
     "write_published",
 ]

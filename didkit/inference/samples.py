@@ -1,0 +1,221 @@
+"""What few-pilot methods compare: one number a unit, and each comparator in each pilot's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from didkit.errors import InferenceError
+from didkit.results import Estimate
+
+__all__ = ["Placebos", "TwoSamples", "one_number", "placebos", "set_differences", "two_samples"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_ALIKE = 1e-9  #: relative to the largest number, what counts as rounding
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSamples:
+    """One number a unit of one term; the estimate is the difference of the two means.
+
+    Parameters
+    ----------
+    pilots, comparators : array (n1,) and (n0,)
+        Long differences (for a gap, levels), in the metric's unit.
+    pilot_at, comparator_at : int array
+        Their positions among the sample's units.
+    """
+
+    pilots: Floats
+    comparators: Floats
+    pilot_at: Ints
+    comparator_at: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Placebos:
+    """What each comparator would add in each pilot's place, with the pilot's own weights.
+
+    Parameters
+    ----------
+    deviations : array (n1, n0)
+        The comparator's cells by the pilot's weights, times n1, less the mean over comparators:
+        noise alone, in the metric's unit. With one start all rows are alike.
+    pilot_at, comparator_at : int array (n1,) and (n0,)
+        Positions among the sample's units. Comparators that lack a cell which some pilot's weights
+        need are not here.
+    without : int
+        How many comparators those are.
+    """
+
+    deviations: Floats
+    pilot_at: Ints
+    comparator_at: Ints
+    without: int
+
+
+def one_number(estimate: Estimate, m: int) -> bool:
+    """Whether term m is the difference of the arms' means of one number a unit.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> one_number(dk.DiD("complete").fit(design, "cpp"), 0)
+    True
+    """
+    if estimate.contributions is None or estimate.sample.sets is not None:
+        return False
+    numbers, pilot = estimate.contributions[:, m], estimate.sample.pilot
+    used = np.isfinite(numbers)
+    first, second = numbers[used & pilot], numbers[used & ~pilot]
+    if not len(first) or not len(second):
+        return False
+    size = np.abs(numbers[used]).max()
+    return bool(abs(first.mean() - second.mean() - estimate.values[m]) <= _ALIKE * size)
+
+
+def two_samples(estimate: Estimate, m: int, who: str) -> TwoSamples:
+    """Return both arms' numbers of term m.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Of any estimator.
+    m : int
+        Which term.
+    who : str
+        The method that asks, for the message.
+
+    Raises
+    ------
+    InferenceError
+        If the term is not the difference of two means of one number a unit, or clusters are above
+        units.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> both = two_samples(dk.DiD("complete").fit(design, "cpp"), 0, "a test")
+    >>> len(both.pilots)
+    10
+    """
+    sample = estimate.sample
+    if sample.clustered_above:
+        raise InferenceError(
+            needed="units that are independent one by one",
+            found=f"{len(sample.cluster_labels)} clusters of {len(sample.units)} units",
+            where=who,
+            todo="use ClusterRobust('CR2'), or a design without clusters=",
+        )
+    if not one_number(estimate, m) or estimate.contributions is None:
+        cells = "" if sample.sets is not None else ", or cells='complete'"
+        raise InferenceError(
+            needed="a term that compares one number a unit between two groups",
+            found=f"{estimate.terms['term'].iloc[m]} of {estimate.estimator!r} against "
+            f"{estimate.design.against.describe()}",
+            where=who,
+            todo=f"use Permutation(){cells}",
+        )
+    numbers = estimate.contributions[:, m]
+    used = np.isfinite(numbers)
+    at1, at0 = np.flatnonzero(used & sample.pilot), np.flatnonzero(used & ~sample.pilot)
+    return TwoSamples(numbers[at1], numbers[at0], at1, at0)
+
+
+def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
+    """Put every comparator into every pilot's place, with the weights of term m.
+
+    Takes and refuses what `two_samples` does, but any estimate of one pool that publishes weights
+    will do: staggered starts and cells missing in pilots too.
+
+    Raises
+    ------
+    InferenceError
+        Without weights, with sets, with clusters above units, or with fewer than two comparators
+        that have the cells.
+
+    Examples
+    --------
+    With one start on complete cells, each comparator's long difference less their mean.
+
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> found = placebos(dk.DiD().fit(design, "cpp"), 0, "a test")
+    >>> bool(abs(found.deviations.mean(axis=1)).max() < 1e-9)
+    True
+    """
+    sample, weights = estimate.sample, estimate.weights
+    if weights is None or sample.sets is not None or sample.clustered_above:
+        raise InferenceError(
+            needed="an estimate against one pool of units, linear in the outcome",
+            found=f"{estimate.estimator!r} against {estimate.design.against.describe()}"
+            + (", with clusters above units" if sample.clustered_above else ""),
+            where=who,
+            todo="use Permutation() or Jackknife(), or a design with one pool of comparators",
+        )
+    own = weights[m]
+    at1 = np.flatnonzero(sample.pilot & (np.abs(own) > 0).any(axis=1))
+    form = len(at1) * own[at1]
+    needed = (np.abs(form) > _ALIKE * np.abs(form).max()).any(axis=0)
+    whole = ~sample.pilot & (sample.mask | ~needed).all(axis=1)
+    at0 = np.flatnonzero(whole)
+    if len(at0) < 2:
+        raise InferenceError(
+            needed="at least two comparators with every cell that a pilot's weights need",
+            found=f"{len(at0)} of {sample.n_comparators}",
+            where=who,
+            todo="use Permutation(), or a window in which comparators are observed throughout",
+        )
+    numbers = form @ np.where(sample.mask[at0], sample.y[at0], 0.0).T
+    centred = numbers - numbers.mean(axis=1, keepdims=True)
+    return Placebos(centred, at1, at0, sample.n_comparators - len(at0))
+
+
+def set_differences(estimate: Estimate, m: int, who: str) -> tuple[Floats, Ints]:
+    """Return each pilot's own difference from its set, for sets that share no comparator.
+
+    Returns
+    -------
+    (array (n,), int array (n,))
+        The differences, of which the estimate is the mean, and the pilots' positions.
+
+    Raises
+    ------
+    InferenceError
+        Without sets, with a comparator (or pilot) in several sets, or without weights.
+
+    Examples
+    --------
+    >>> set_differences.__name__
+    'set_differences'
+    """
+    sample, weights = estimate.sample, estimate.weights
+    if sample.sets is None or weights is None:
+        raise InferenceError(
+            needed="matched sets, one a pilot, of which the estimate is the mean difference",
+            found=f"{estimate.estimator!r} against {estimate.design.against.describe()}",
+            where=who,
+            todo="use Permutation(), or a design against matched sets",
+        )
+    served = (sample.sets > 0).sum(axis=0) + sample.pilot
+    if (served > 1).any():
+        raise InferenceError(
+            needed="sets that share nobody",
+            found=f"{int((served > 1).sum())} units in more than one set",
+            where=who,
+            todo="use Permutation('t'), which counts what sets share, or match without replacement",
+        )
+    filled = np.where(sample.mask, sample.y, 0.0)
+    own = (weights[m] * filled).sum(axis=1)
+    at = np.flatnonzero(sample.pilot)
+    carries = (np.abs(weights[m][at]) > 0).any(axis=1)
+    member = (sample.sets > 0).astype(float)
+    member[np.arange(len(at)), at] = 1.0
+    n = int(carries.sum())
+    return np.asarray(n * (member @ own)[carries]), at[carries]

@@ -1,0 +1,1 @@
+"""Processes with a known answer for `study`: long differences, panels, and one's own."""
