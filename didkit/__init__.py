@@ -84,7 +84,7 @@ from didkit.inference import (
     WildRandomisation,
     adjusted_p_values,
 )
-from didkit.panel import METRICS, Metric, Panel, Status
+from didkit.panel import METRICS, Metric, Panel, Status, site_means
 from didkit.read import read_dfe, read_ees_csv, read_neighbours
 from didkit.results import Estimate, Finding, hooks
 
@@ -168,6 +168,7 @@ __all__ = [
     "read_neighbours",
     "report",
     "simulate",
+    "site_means",
     "study",
 ]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from didkit.check.prior import prior_in_words
 from didkit.errors import InferenceError
+from didkit.inference import ClusterRobust, Permutation
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["PreTrends"]
@@ -20,7 +21,9 @@ class PreTrends:
     Notes
     -----
     The covariance of the joint test is that of the printed intervals (cluster-robust: Hotelling's
-    T²), or the permutations are the same (permutation: the rank of ``t' S⁻¹ t``). With few
+    T²), or the permutations are the same (permutation: the rank of ``t' S⁻¹ t``); a method that
+    tests no terms together (Ferman–Pinto, pooled t) lends the question to permutation of t or to
+    CR2, and a note says so. With few
     pilots the test has little power: not rejecting does not show that trends were parallel, and
     reporting an effect only when it does not reject biases that effect (Roth 2022). So the size of
     the largest difference before the start stands beside p.
@@ -64,17 +67,10 @@ class PreTrends:
                 todo="run it on EventStudy().fit(design, metric) with a period before the "
                 "reference",
             )
-        joint = getattr(sure.inference, "joint", None)
-        if joint is None:
-            raise InferenceError(
-                needed="an inference with a joint test",
-                found=repr(sure.inference),
-                where="PreTrends",
-                todo="use Permutation() or ClusterRobust('CR2')",
-            )
+        by = sure.inference if hasattr(sure.inference, "joint") else _instead(estimate)
         usable = before[before["n_pilots"] > 1] if (before["n_pilots"] > 1).any() else before
         terms = tuple(str(term) for term in usable["term"])
-        tested = joint(estimate, terms)
+        tested = by.joint(estimate, terms)
         table = estimate.tidy()
         table = table[table["term"].isin(before["term"])].reset_index(drop=True)
         at = [list(estimate.terms["term"]).index(term) for term in terms]
@@ -83,6 +79,8 @@ class PreTrends:
         times = np.append(usable["position"].to_numpy(dtype=float), estimate.reference["position"])
         slope = float(np.polyfit(times, np.append(values, 0.0), 1)[0])
         notes = []
+        if by != sure.inference:
+            notes.append(f"{sure.inference!r} tests no terms together: the joint test is {by!r}")
         if len(usable) < len(before):
             notes.append(
                 f"terms carried by one pilot ({len(before) - len(usable)}) are neither in the "
@@ -116,6 +114,20 @@ class PreTrends:
                 *prior_in_words(estimate.design, "a movement before may be the programme's"),
             ),
         )
+
+
+def _instead(estimate: Estimate) -> Permutation | ClusterRobust:
+    """Choose a joint test for an estimate whose own inference has none."""
+    if estimate.reassigned is not None or estimate.exchanged is not None:
+        return Permutation("t")
+    if estimate.normal is not None:
+        return ClusterRobust("CR2")
+    raise InferenceError(
+        needed="an inference with a joint test",
+        found=f"{estimate.attached.inference!r}",
+        where="PreTrends",
+        todo="use Permutation() or ClusterRobust('CR2'), with a design that admits one of them",
+    )
 
 
 def _amount(estimate: Estimate, size: float) -> str:

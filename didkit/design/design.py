@@ -385,13 +385,16 @@ class Design:
 
     # -- handed to estimators ------------------------------------------------------------------
 
-    def sample(self, metric: str | Metric) -> Sample:
+    def sample(self, metric: str | Metric, *, covariates: Sequence[str] = ()) -> Sample:
         """Lay one metric out for an estimator, and log what became of every cell.
 
         Parameters
         ----------
         metric : str or Metric
             A metric of the panel.
+        covariates : sequence of str, optional
+            Metrics of the panel to lay out beside it; a cell in which one of them has no value is
+            left out, and stands in the log.
 
         Returns
         -------
@@ -427,6 +430,9 @@ class Design:
         aside = {f"partly treated, first exposed later ({kind.timing})": partly}
         if self.treatment == "as_treated":
             aside["left the programme"] = np.stack([when.left(u) for u in units])
+        beside = [panel.cells(name).value[np.ix_(rows, cols)] for name in covariates]
+        for name, values in zip(covariates, beside, strict=True):
+            aside[f"no value of the covariate {name!r}"] = ~np.isfinite(values)
         out = np.any(list(aside.values()), axis=0)
         base = kind.denominator or "population"
         base = base if base in panel.metrics else "population"
@@ -461,6 +467,8 @@ class Design:
             dose=np.stack([when.dose_of(u) for u in units]) if when.dose else None,
             contaminated=np.stack([when.contaminated(u) for u in units]),
             partly=partly,
+            covariates=tuple(covariates),
+            x=np.stack(beside, axis=1) if beside else None,
         )
         seen, after = made.mask, made.treated
         if not (seen & after).any() or not seen[~made.pilot if made.sets is None else ...].any():

@@ -74,6 +74,10 @@ class Sample:
     partly : bool array (J, T)
         Cells of pilots from their start up to the first exposure of this kind of metric, neither
         before nor after: they have no value here.
+    covariates : tuple of str
+        Names of the covariates that the estimator asked for; a cell that lacks one has no value.
+    x : array (J, C, T) or None
+        Their values, each in its metric's unit. None: none was asked for.
     """
 
     metric: Metric
@@ -99,6 +103,8 @@ class Sample:
     dose: Floats | None = None
     contaminated: Bools = field(default_factory=_nowhere)
     partly: Bools = field(default_factory=_nowhere)
+    covariates: tuple[str, ...] = ()
+    x: Floats | None = None
 
     def __post_init__(self) -> None:
         n, t = self.y.shape
@@ -227,5 +233,6 @@ class Sample:
             dose=None if self.dose is None else self.dose[units],
             contaminated=self.contaminated[units],
             partly=self.partly[units],
+            x=None if self.x is None else self.x[units],
             notes=(*self.notes, f"{first_few(gone)} left out: {reason}"),
         )

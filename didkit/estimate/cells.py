@@ -12,13 +12,22 @@ from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few
+from didkit.estimate.covariates import refuse_here
 from didkit.estimate.published import Published
 from didkit.estimate.two_groups import two_groups
 from didkit.estimate.two_way import two_way, two_way_weights
 from didkit.estimate.windows import Windows
 from didkit.results import Estimate, Estimator
 
-__all__ = ["CellsUsed", "change", "check_cells"]
+__all__ = [
+    "CellsUsed",
+    "carried",
+    "change",
+    "check_cells",
+    "coefficients",
+    "covariate_notes",
+    "with_values",
+]
 
 Floats = NDArray[np.float64]
 CellsUsed = Literal["observed", "complete"]
@@ -49,8 +58,10 @@ def change(
 
     ``complete``: one number a unit, on units observed in every period of the window.
     ``observed``: two-way fixed effects on every cell with a value. Both are one thing on a
-    balanced panel with one start.
+    balanced panel with one start. Covariates of the sample are held constant by ``observed``.
     """
+    refuse_here(sample.covariates, sample, repr(estimator))
+    facts: dict[str, float] = {}
     if cells == "complete":
         sample = _complete(sample)
         made, lost = _with_cells(sample, windows(sample))
@@ -67,10 +78,10 @@ def change(
         made, lost = _with_cells(sample, windows(sample))
         parts, notes = _by_set(sample, sample.sets, made)
     else:
-        sample = _carrying(sample, windows(sample))
-        made, lost = _with_cells(sample, windows(sample))
+        sample, made, lost = with_values(sample, windows)
         parts = _observed(sample, made)
-        notes = _two_way_notes(sample, parts)
+        notes = (*_two_way_notes(sample, parts), *covariate_notes(sample))
+        facts = coefficients(sample, parts)
     return parts.to_estimate(
         estimator,
         design,
@@ -78,8 +89,34 @@ def change(
         estimand=estimand,
         terms=made.terms,
         reference=reference,
+        facts=facts,
         notes=(*lost, *notes),
     )
+
+
+def with_values(
+    sample: Sample, windows: Callable[[Sample], Windows]
+) -> tuple[Sample, Windows, tuple[str, ...]]:
+    """Leave out what carries no change on observed cells: units, then terms, with notes on these.
+
+    Raises
+    ------
+    DesignError
+        If no pilot, or no comparator, carries one.
+    """
+    sample = _carrying(sample, windows(sample))
+    made, lost = _with_cells(sample, windows(sample))
+    return sample, made, lost
+
+
+def carried(sample: Sample, windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the pilots and comparators of each term in two-way fixed effects."""
+    acts = _acts(sample, windows)
+    # a pilot carries a term with cells in it; together they need cells where nothing acts
+    carries = (acts & sample.mask[:, None]).any(axis=2) & sample.pilot[:, None]
+    base = (sample.mask & ~acts.any(axis=1)).any(axis=1) & sample.pilot
+    n_pilots = np.minimum(carries.sum(axis=0), base.sum())
+    return n_pilots, np.full(len(windows.terms), sample.n_comparators)
 
 
 def _with_cells(sample: Sample, windows: Windows) -> tuple[Windows, tuple[str, ...]]:
@@ -176,14 +213,11 @@ def _assignable(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
 def _observed(sample: Sample, windows: Windows) -> Published:
     """Two-way fixed effects; the long differences beside them, to look at."""
     fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
-    try:
-        pairs = two_groups(sample, windows)
+    try:  # with covariates held constant no one number a unit is compared
+        pairs = two_groups(sample, windows) if sample.x is None else None
     except EstimationError:  # least squares finds a term that no single unit shows
         pairs = None
-    acts = _acts(sample, windows)
-    # a pilot carries a term with cells in it; together they need cells where nothing acts
-    carries = (acts & sample.mask[:, None]).any(axis=2) & sample.pilot[:, None]
-    base = (sample.mask & ~acts.any(axis=1)).any(axis=1) & sample.pilot
+    n_pilots, n_comparators = carried(sample, windows)
     balanced = bool(sample.mask.all()) and len(sample.starts) == 1
     return Published(
         values=fitted.values,
@@ -195,10 +229,31 @@ def _observed(sample: Sample, windows: Windows) -> Published:
         regroup=fitted.regroup,
         # balanced with one start: the same refits, without least squares
         reassigned=pairs.reassigned if balanced and pairs is not None else fitted.reassigned,
-        n_pilots=np.minimum(carries.sum(axis=0), base.sum()),
-        n_comparators=np.full(len(windows.terms), sample.n_comparators),
+        n_pilots=n_pilots,
+        n_comparators=n_comparators,
         assignable=_assignable(sample, windows),
     )
+
+
+def covariate_notes(sample: Sample) -> tuple[str, ...]:
+    """Say what holding covariates constant can do to an estimate."""
+    if not sample.covariates:
+        return ()
+    return (
+        f"held constant: {', '.join(sample.covariates)}; what the programme itself changes in them "
+        "is taken out of its effect",
+    )
+
+
+def coefficients(sample: Sample, parts: Published) -> dict[str, float]:
+    """Return each covariate's coefficient, in units of the metric for one of the covariate's."""
+    if not sample.covariates or parts.normal is None:
+        return {}
+    beta = parts.normal.beta[-len(sample.covariates) :]
+    return {
+        f"coefficient_{name}": float(value)
+        for name, value in zip(sample.covariates, beta, strict=True)
+    }
 
 
 def _two_way_notes(sample: Sample, parts: Published) -> tuple[str, ...]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from didkit.design import Design, Sample
 from didkit.estimate.cells import CellsUsed, change, check_cells
+from didkit.estimate.covariates import check_covariates, shown
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric
 from didkit.results import Estimate
 
-__all__ = ["DiD"]
+__all__ = ["DiD", "after_before"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class DiD:
         difference a unit, mean after less mean before, on units observed in every period. On a
         balanced panel with one start the two are one number; otherwise they answer slightly
         different questions, and both should be read.
+    covariates : sequence of str, optional
+        Metrics of the panel that change over time, held constant as regressors beside unit and
+        period effects. A cell that lacks one of them is left out, and stands in the sample's log.
+        ``cells="observed"`` and one pool of comparators only. Their coefficients are in
+        ``glance()``.
 
     Notes
     -----
@@ -36,6 +43,10 @@ class DiD:
     staggered starts, when effects grow over time: a note gives the share of negative weight.
     Pilots that left count as treated (intention to treat). With matched sets the estimate is the
     mean over pilots of the pilot's own difference.
+
+    A covariate that the programme itself changes takes part of its effect away (a bad control);
+    one that does not change over time is held by the unit effects, and is refused by name. Their
+    coefficients are the same for all units and periods.
 
     References
     ----------
@@ -61,9 +72,16 @@ class DiD:
     """
 
     cells: CellsUsed = "observed"
+    covariates: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_cells(self.cells, "DiD(cells=)")
+        names = check_covariates(self.covariates, self.cells, "DiD(covariates=)")
+        object.__setattr__(self, "covariates", names)
+
+    def __repr__(self) -> str:
+        """Show the covariates only where there are some."""
+        return shown(self)
 
     def fit(self, design: Design, metric: str | Metric) -> Estimate:
         """Estimate the change.
@@ -71,24 +89,24 @@ class DiD:
         Raises
         ------
         PanelError
-            If the metric is unknown.
+            If the metric or a covariate is unknown.
         DesignError, EstimationError
-            If an arm has no unit with values before and after.
+            If an arm has no unit with values before and after, or a covariate is collinear.
         """
-        sample = design.sample(metric)
+        sample = design.sample(metric, covariates=self.covariates)
         unit = sample.metric.unit or "units of the metric"
         return change(
             self,
             design,
             sample,
-            _windows,
+            after_before,
             self.cells,
             estimand=f"average change in {sample.metric.label.lower()} ({unit}) from the start "
             "on, pilots less comparators; each authority counts once",
         )
 
 
-def _windows(sample: Sample) -> Windows:
+def after_before(sample: Sample) -> Windows:
     """After against before."""
     after = (np.arange(len(sample.periods)) >= np.array(sample.starts)[:, None])[:, None]
     return Windows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -12,6 +13,7 @@ import pandas as pd
 from didkit.design import Design, Sample
 from didkit.errors import DesignError, EstimationError, is_whole
 from didkit.estimate.cells import CellsUsed, change, check_cells
+from didkit.estimate.covariates import check_covariates, shown
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric, Period
 from didkit.results import Estimate
@@ -37,6 +39,9 @@ class EventStudy:
         Periods before the start in which the programme may already act. The default reference
         moves to the last period before them, and a later reference is refused. Their terms have
         the phase "anticipation": neither before nor after, so that they are in no pre-trend test.
+    covariates : sequence of str, optional
+        As for `DiD`, with the same warning: one that the programme changes takes part of its
+        effect away.
 
     Notes
     -----
@@ -74,9 +79,12 @@ class EventStudy:
     time: Literal["event", "calendar"] = "event"
     cells: CellsUsed = "observed"
     anticipation: int = field(default=0, kw_only=True)
+    covariates: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         check_cells(self.cells, "EventStudy(cells=)")
+        names = check_covariates(self.covariates, self.cells, "EventStudy(covariates=)")
+        object.__setattr__(self, "covariates", names)
         if self.time not in ("event", "calendar"):
             raise EstimationError(
                 needed="time='event' or time='calendar'",
@@ -106,6 +114,10 @@ class EventStudy:
                 todo=f"leave it out, or use {-1 - int(self.anticipation)} or earlier",
             )
 
+    def __repr__(self) -> str:
+        """Show the covariates only where there are some."""
+        return shown(self)
+
     @property
     def _base(self) -> int:
         """The reference in event time; the default steps back before the anticipation."""
@@ -118,12 +130,12 @@ class EventStudy:
         Raises
         ------
         PanelError
-            If the metric or the reference period is unknown.
+            If the metric, a covariate or the reference period is unknown.
         DesignError, EstimationError
             If the reference is outside the window of a pilot, a term has no cells, or comparators
             were chosen by what they were in the periods of anticipation.
         """
-        sample = design.sample(metric)
+        sample = design.sample(metric, covariates=self.covariates)
         unit = sample.metric.unit or "units of the metric"
         if self.anticipation:
             _chosen_before(design, sample, int(self.anticipation))

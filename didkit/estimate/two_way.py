@@ -2,7 +2,8 @@
 
 Units are swept out by their means, periods by the Schur complement of the period dummies
 (Frisch-Waugh-Lovell; one period dropped, T−1 equations). Regressors act on pilots from their
-start, so a cohort's regressor is one path over the periods.
+start, so a cohort's regressor is one path over the periods. Covariates stand beside the period
+dummies, as further equations.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from didkit.design import Sample
 from didkit.errors import EstimationError
+from didkit.estimate.covariates import CovariateRefits, inverse_or_lost, refuse_collinear
 from didkit.linear import Normal
 from didkit.linear.roots import COLLINEAR
 from didkit.results import Draws, Labels
@@ -28,21 +30,32 @@ CHUNK = 1_000_000  #: numbers in the largest array of a chunk of draws
 
 @dataclass(frozen=True, eq=False)
 class TwoWay:
-    """What two-way least squares publishes; see `Estimate` for the shapes."""
+    """What two-way least squares publishes; see `Estimate` for the shapes.
+
+    `residual` (J, T) and `regressors` (J, p, T), terms first, are those of the normal equations;
+    zero where a cell is not used.
+    """
 
     values: Floats
     weights: Floats
     influence: Floats
     normal: Normal
     contrast: Floats
+    residual: Floats
+    regressors: Floats
     regroup: Callable[[Labels], Normal]
     reassigned: Callable[[Labels], Draws]
 
 
 def two_way(
-    sample: Sample, acts: NDArray[np.bool_], names: tuple[str, ...], *, share: Floats | None = None
+    sample: Sample,
+    acts: NDArray[np.bool_],
+    names: tuple[str, ...],
+    *,
+    share: Floats | None = None,
+    whiten: Floats | None = None,
 ) -> TwoWay:
-    """Regress the outcome on unit effects, period effects and k treatment paths.
+    """Regress the outcome on unit effects, period effects, covariates and k treatment paths.
 
     Parameters
     ----------
@@ -54,18 +67,23 @@ def two_way(
         Names of the k terms, for errors.
     share : array (J,), optional
         Weight of each unit (a matched set); by default all alike.
+    whiten : array (J, T, T), optional
+        What takes each unit's path to rows free of its effect, for generalised least squares; by
+        default its mean over observed cells is subtracted.
 
     Returns
     -------
     TwoWay
-        With `share`, cross-products are those of rows scaled by the root of the weight.
+        With `share`, cross-products are those of rows scaled by the root of the weight. With
+        `whiten`, weights are those of the whitened rows.
 
     Raises
     ------
     EstimationError
-        If a term is not identified, or the periods are not connected through the units.
+        If a term is not identified, the periods are not connected through the units, or a
+        covariate is held by the effects or by another.
     """
-    return _Sweep(sample, acts, names, share).fit()
+    return _Sweep(sample, acts, names, share, whiten).fit()
 
 
 def two_way_weights(
@@ -79,7 +97,10 @@ def two_way_weights(
 
 
 class _Sweep:
-    """The swept arrays: J units, T periods, G cohorts, k terms, S = T − 1 period dummies."""
+    """The swept arrays: J units, T periods, G cohorts, k terms, S = T − 1 period dummies.
+
+    C covariates follow the dummies: P = S + C columns to hold constant.
+    """
 
     def __init__(
         self,
@@ -87,13 +108,14 @@ class _Sweep:
         acts: NDArray[np.bool_],
         names: tuple[str, ...],
         share: Floats | None,
+        whiten: Floats | None = None,
     ) -> None:
         self.sample, self.acts, self.names = sample, acts.astype(np.float64), names
         share = np.ones(len(sample.units)) if share is None else share
         self.mask = sample.mask & (share > 0)[:, None]
         seen = np.flatnonzero(self.mask.any(axis=0))
         self.kept = seen[1:]  # the first observed period is the one dropped
-        self.share = share
+        self.share, self.whiten = share, whiten
         counts = np.maximum(self.mask.sum(axis=1), 1)
         self.rate = self.mask / counts[:, None]  # averages over a unit's observed cells
         y = np.where(self.mask, sample.y, 0.0)
@@ -101,6 +123,9 @@ class _Sweep:
         dummies = np.zeros((len(self.kept), self.mask.shape[1]))
         dummies[np.arange(len(self.kept)), self.kept] = 1.0
         self.z = self._within(dummies[None])  # (J, S, T)
+        self.level = None if sample.x is None else np.where(self.mask[:, None], sample.x, 0.0)
+        if self.level is not None:
+            self.z = np.concatenate([self.z, self._within(self._centred(self.level))], axis=1)
         self.x = self._within(self.acts[None])  # (J, G, k, T)
         weighted = self.z * share[:, None, None]
         self.zz = np.einsum("jst,jut->jsu", weighted, self.z)
@@ -109,7 +134,18 @@ class _Sweep:
         self.schur = self._schur()
         self.y_swept = self._sweep_periods(self.y)
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Names of the P columns that are held constant."""
+        return (*(f"period {self.sample.periods[t]}" for t in self.kept), *self.sample.covariates)
+
     def _within(self, values: Floats) -> Floats:
+        """Subtract each unit's mean over its observed cells, or whiten; zero elsewhere."""
+        if self.whiten is not None:
+            return np.asarray(np.einsum("jst,j...t->j...s", self.whiten, values))
+        return self._centred(values)
+
+    def _centred(self, values: Floats) -> Floats:
         """Subtract each unit's mean over its observed cells; zero elsewhere."""
         middle = (1,) * (values.ndim - 2)
         rate = self.rate.reshape(len(self.rate), *middle, -1)
@@ -121,6 +157,9 @@ class _Sweep:
     def _schur(self) -> tuple[Floats, bool]:
         """Cholesky factor of the period equations."""
         total = self.zz.sum(axis=0)
+        if self.level is not None:
+            n = len(self.kept)
+            refuse_collinear(self.sample, self.level, self.z[:, n:], total, n)
         try:
             return scipy.linalg.cho_factor(total, lower=True)
         except np.linalg.LinAlgError as error:
@@ -198,7 +237,7 @@ class _Sweep:
             n_obs=int(self.mask.sum()),
             n_absorbed=int(self.mask.any(axis=1).sum()),
             labels=sample.cluster_labels,
-            names=(*self.names, *(f"period {sample.periods[t]}" for t in self.kept)),
+            names=(*self.names, *self.held),
         )
         d, gram = self._residualised(x)
         weights = self._weights(d, gram)
@@ -212,6 +251,8 @@ class _Sweep:
             influence=np.einsum("mjt,jt->jm", weights, residual),
             normal=normal,
             contrast=contrast,
+            residual=residual,
+            regressors=both,
             regroup=self.regroup,
             reassigned=self.reassign,
         )
@@ -239,15 +280,34 @@ class _Sweep:
             n_absorbed=int(used.any(axis=1).sum()),
             nested=pairs == len(np.unique(unit)),
             labels=tuple(str(label) for label in labels),
-            names=(*self.names, *(f"period {self.sample.periods[t]}" for t in self.kept)),
+            names=(*self.names, *self.held),
         )
 
     def reassign(self, labels: Labels) -> Draws:
         """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
-        refits = _Refits(self)
-        size = max(1, CHUNK // refits.width)
-        return Draws.stack(
-            [refits.chunk(labels[i : i + size]) for i in range(0, len(labels), size)]
+        if self.level is not None:
+            refits = self._covariate_refits()
+            packed = refits.packed()
+            n1 = max(1, int(self.sample.pilot.sum()))
+            size = max(1, CHUNK // refits.width(n1))
+            parts = (labels[i : i + size] for i in range(0, len(labels), size))
+            return Draws.stack([refits.chunk(part, packed) for part in parts])
+        plain = _Refits(self)
+        size = max(1, CHUNK // plain.width)
+        return Draws.stack([plain.chunk(labels[i : i + size]) for i in range(0, len(labels), size)])
+
+    def _covariate_refits(self) -> CovariateRefits:
+        """What the refits with covariates need; outcomes are y and the actual treatments."""
+        actual = self._actual()
+        treated = [self._sweep_periods(actual[:, m]) for m in range(actual.shape[1])]
+        outcomes = np.stack([self.y_swept, *treated], axis=-1)  # (J, T, 1 + k)
+        return CovariateRefits(
+            zz=self.zz,
+            zx=self.zx,
+            xx=self.xx,
+            zo=self.z @ outcomes,
+            xo=self.x @ outcomes[:, None],
+            solve=self._solve,
         )
 
 
@@ -300,14 +360,7 @@ class _Refits:
         zx = self.zx[kind, cohort].sum(axis=1)  # (B, S, k)
         effect = self.sweep._solve(zx)  # V (B, S, k)
         gram = self.xx[kind, cohort].sum(axis=1) - zx.swapaxes(1, 2) @ effect
-        lost = np.diagonal(gram, axis1=1, axis2=2) <= 1e-10 * n1
-        gram += np.where(lost, 1.0, 0.0)[:, :, None] * np.eye(k)
-        scale = np.diagonal(gram, axis1=1, axis2=2)
-        # terms that are combinations of each other: where a pilot has no reference, say
-        alike = np.linalg.det(gram) == 0
-        inverse = np.linalg.inv(np.where(alike[:, None, None], np.eye(k), gram))  # M
-        alike |= (np.diagonal(inverse, axis1=1, axis2=2) * scale > 1e10).any(axis=1)
-        lost |= alike[:, None]
+        inverse, lost = inverse_or_lost(gram, n1)  # M
         into = self.into[unit, cohort]  # (B, n1, k, 1 + k)
         slope = inverse @ into.sum(axis=1)
         slope = np.where(lost[:, :, None], 0.0, slope)

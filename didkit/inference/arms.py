@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few
 from didkit.results import Estimate
+
+if TYPE_CHECKING:
+    from didkit.inference.groups import Groups
 
 __all__ = [
     "carried_by",
@@ -31,11 +37,22 @@ def carried_by(estimate: Estimate) -> tuple[Ints, Ints]:
     )
 
 
-def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
+def with_variance(
+    estimate: Estimate, method: str, groups: Sequence[Groups] = ()
+) -> NDArray[np.bool_]:
     """Return the terms that a cluster-robust variance exists for; refuse when there is none.
 
     A term carried by one pilot (or one comparator, or one cluster of either) has no variance that
     these methods could see: the number that a pseudo-inverse returns means nothing.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Of any estimator.
+    method : str
+        Which method asks, for the message.
+    groups : sequence of Groups
+        The clusters, one or two ways; by default the design's.
 
     Raises
     ------
@@ -43,14 +60,18 @@ def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
         If no term has one; the text names what to use instead.
     """
     n1, n0 = carried_by(estimate)
-    g1, g0 = _clusters(estimate)
-    exists = np.asarray((np.minimum(n1, g1) >= 2) & ((n0 == 0) | (np.minimum(n0, g0) >= 2)))
+    counted = [_clusters(estimate, one) for one in groups] or [_clusters(estimate, None)]
+    names = [one.name for one in groups] or ["cluster"]
+    exists = np.ones(len(n1), dtype=bool)
+    for g1, g0 in counted:
+        exists &= (np.minimum(n1, g1) >= 2) & ((n0 == 0) | (np.minimum(n0, g0) >= 2))
     if not exists.any():
-        alone = [
-            arm if n.max() < 2 else f"cluster of {arm}s"
-            for arm, n, g in (("pilot", n1, g1), ("comparator", n0, g0))
-            if n.max() > 0 and np.minimum(n, g).max() < 2
-        ]
+        alone: dict[str, None] = {}
+        for name, (g1, g0) in zip(names, counted, strict=True):
+            for arm, n, g in (("pilot", n1, g1), ("comparator", n0, g0)):
+                if n.max() > 0 and np.minimum(n, g).max() < 2:
+                    side = " on one side of the start" if name == "period" else ""
+                    alone[arm if n.max() < 2 else f"{name} of {arm}s{side}"] = None
         who = " and ".join(alone) or "pilot or comparator in each term"
         permuted = estimate.reassigned is not None or estimate.exchanged is not None
         pool = "" if permuted else " with one pool of comparators"
@@ -59,14 +80,22 @@ def with_variance(estimate: Estimate, method: str) -> NDArray[np.bool_]:
             found=f"1 {who} (of {int(n1.max())} pilots and {int(n0.max())} comparators)",
             where=f"{method} of {estimate.metric.name!r}",
             todo=f"no cluster-robust variance exists; use Permutation(){pool}, which ranks this "
-            "pilot among placebo pilots (Ferman–Pinto comes in a later version)",
+            "pilot among placebo pilots; FermanPinto(), which allows for the sizes of units; or "
+            "LauLi(), for pilots that may be noisier than comparators by a stated ratio",
         )
     return exists
 
 
-def _clusters(estimate: Estimate) -> tuple[Ints, Ints]:
-    """Count the clusters of pilots and of comparators that carry each term."""
+def _clusters(estimate: Estimate, groups: Groups | None) -> tuple[Ints, Ints]:
+    """Count the clusters of pilots and of comparators that carry each term.
+
+    Where clusters split units (periods), those on the side of the start that has fewer.
+    """
     sample = estimate.sample
+    if groups is not None and not groups.whole and estimate.weights is not None:
+        first, second = (_on_both_sides(estimate, groups, arm) for arm in (True, False))
+        return first, second
+    codes = sample.clusters if groups is None else groups.codes[:, 0]
     used = (
         np.ones((len(sample.units), estimate.n_terms), dtype=bool)
         if estimate.contributions is None
@@ -74,10 +103,20 @@ def _clusters(estimate: Estimate) -> tuple[Ints, Ints]:
     )
     arms = (sample.pilot, np.ones_like(sample.pilot) if sample.sets is not None else ~sample.pilot)
     first, second = (
-        np.array([len(np.unique(sample.clusters[arm & column])) for column in used.T])
-        for arm in arms
+        np.array([len(np.unique(codes[arm & column])) for column in used.T]) for arm in arms
     )
     return first, second
+
+
+def _on_both_sides(estimate: Estimate, groups: Groups, pilots: bool) -> Ints:
+    """Count the groups of an arm's cells that have positive, and negative, weight; the fewer."""
+    sample, found = estimate.sample, []
+    arm = sample.pilot if pilots else ~sample.pilot
+    for weights in np.asarray(estimate.weights):
+        mine, codes = weights[arm], groups.codes[arm]
+        floor = 1e-9 * np.abs(weights).max()
+        found.append(min(len(np.unique(codes[side])) for side in (mine > floor, mine < -floor)))
+    return np.array(found)
 
 
 def lost_in_words(estimate: Estimate, exists: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -87,7 +126,7 @@ def lost_in_words(estimate: Estimate, exists: NDArray[np.bool_]) -> tuple[str, .
     gone = [t for t, there in zip(estimate.terms["term"], exists, strict=True) if not there]
     return (
         f"{first_few(gone)} carried by one pilot or one comparator: no cluster-robust variance "
-        "exists; use Permutation",
+        "exists; use Permutation, FermanPinto or LauLi",
     )
 
 

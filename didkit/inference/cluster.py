@@ -11,8 +11,9 @@ import scipy
 from numpy.typing import NDArray
 
 from didkit import linear
-from didkit.errors import InferenceError
+from didkit.errors import InferenceError, first_few
 from didkit.inference.arms import lost_in_words, with_variance
+from didkit.inference.groups import By, Groups, Part, both, check_by, groups_of, part_of
 from didkit.inference.student import from_covariance
 from didkit.results import Estimate, JointTest
 
@@ -36,6 +37,7 @@ _DF_WORDS = {
     "g-1": "G − 1 degrees of freedom",
     "normal": "normal",
 }
+_INDEFINITE = 1e-10  #: of the largest eigenvalue: a smaller negative one is rounding
 _FACTOR_WORDS = {
     "clusters": "G/(G−1)",
     "full": "(N−1)/(N−K)·G/(G−1), K with the unit effects",
@@ -60,17 +62,38 @@ class ClusterRobust:
         Small-sample factor of CR1: G/(G−1); the same times (N−1)/(N−K) with K counting the
         absorbed unit effects (Stata's and statsmodels' regression with dummies); or not counting
         them (fixest, Stata's xtreg).
+    by : str, mapping, or two of these, optional
+        What is a cluster, by default what the design says (a unit). ``"unit"``; ``"period"``;
+        ``"set"`` (a pilot and its matched set); a column of ``panel.units`` such as ``"region"``;
+        or a mapping of unit to label. Two of these are two-way clustering, with CR0 or CR1.
 
     Notes
     -----
+    **Two ways** (Cameron, Gelbach & Miller 2011): ``V = V_a + V_b − V_ab``, each part with its own
+    small-sample factor (``G_a/(G_a−1)``, …; with ``factor="full"`` statsmodels'
+    ``cov_cluster_2groups``), and min(G_a, G_b) − 1 degrees of freedom. V may have a negative
+    eigenvalue: nothing is repaired; a note gives the number, a term without a positive variance has
+    no standard error, and the uniform band is Bonferroni's.
+
+    **Groups above the unit** must hold whole clusters of the design. Two of them must hold pilots
+    and two comparators, and t with CR2 has few degrees of freedom where pilots lie in few groups.
+    **Periods**: the pilots' cells on each side of the start must lie in two periods at least (so an
+    event study with one start has no variance by period), and by period alone whatever lasts
+    inside a unit is ignored.
+
+    **What an estimate must publish.** One way above units: CR0 and CR1 with G/(G−1) need
+    `influence` or cross-products, all else cross-products. Cells in groups (periods) need
+    ``regroup``. Sets that share nobody need `weights`: CR2 is then the paired t test.
+
     Fails with few pilots: nominal 5 % tests with CR1 and t(G−1) reject a true null 9 % of the time
     with nine pilots of 150, 22 % with three; with one pilot no variance exists and it is refused.
     CR2 with Bell–McCaffrey holds its size from two pilots on when errors are near normal.
 
     References
     ----------
-    Bell & McCaffrey (2002); Imbens & Kolesár (2016); Pustejovsky & Tipton (2018); MacKinnon,
-    Nielsen & Webb (2023). The formulas stand in `didkit.linear`.
+    Cameron, Gelbach & Miller (2011); Bell & McCaffrey (2002); Imbens & Kolesár (2016);
+    Pustejovsky & Tipton (2018); MacKinnon, Nielsen & Webb (2023). The formulas stand in
+    `didkit.linear`.
 
     Examples
     --------
@@ -81,6 +104,11 @@ class ClusterRobust:
     kind: Kind = "CR2"
     df: Degrees | None = field(default=None, kw_only=True)
     factor: Factor = field(default="clusters", kw_only=True)
+    by: By | tuple[By, By] | None = field(default=None, kw_only=True, hash=False)
+
+    def __repr__(self) -> str:
+        said = "" if self.by is None else f", by={self.by!r}"
+        return f"ClusterRobust(kind={self.kind!r}, df={self.df!r}, factor={self.factor!r}{said})"
 
     def __post_init__(self) -> None:
         for given, known, name in (
@@ -102,6 +130,33 @@ class ClusterRobust:
                 where="ClusterRobust",
                 todo="leave factor= out: the other kinds have their own adjustment",
             )
+        object.__setattr__(self, "by", check_by(self.by))
+        if self._two and self.kind not in ("CR0", "CR1"):
+            raise InferenceError(
+                needed="kind='CR0' or kind='CR1' with two ways to cluster",
+                found=f"kind={self.kind!r}",
+                where="ClusterRobust(by=)",
+                todo="for example ClusterRobust('CR1', by=('unit', 'period'))",
+            )
+        if self._two and self.factor == "nested":
+            raise InferenceError(
+                needed="factor='clusters' or factor='full' with two ways to cluster",
+                found="factor='nested': units lie inside the clusters of one way only",
+                where="ClusterRobust(by=)",
+                todo="choose one of the two",
+            )
+        only = ("g-1", "normal") if self._two else tuple(one for one in _DF_WORDS if one != "welch")
+        if self.by is not None and self.df_used not in only:
+            raise InferenceError(
+                needed="df: " + " or ".join(only),
+                found=f"df={self.df_used!r} with by={self.by!r}",
+                where="ClusterRobust(by=)",
+                todo="choose one, or leave df= out",
+            )
+
+    @property
+    def _two(self) -> bool:
+        return isinstance(self.by, tuple)
 
     @property
     def df_used(self) -> Degrees:
@@ -116,30 +171,62 @@ class ClusterRobust:
         InferenceError
             If the estimate lacks what the kind needs, or has one pilot or one comparator.
         """
-        exists = with_variance(estimate, repr(self))
+        groups, parts = self._parts(estimate)
+        exists = with_variance(estimate, repr(self), groups)
         covariance = np.full((estimate.n_terms,) * 2, np.nan)
-        covariance[np.ix_(exists, exists)] = self._covariance(estimate, exists)
+        made = sum(
+            sign * self._covariance(estimate, part, exists)
+            for sign, part in zip((1, 1, -1), parts, strict=False)
+        )
+        said: tuple[str, ...] = lost_in_words(estimate, exists)
+        if self._two:
+            made, indefinite = self._two_way(estimate, np.asarray(made), exists)
+            said += indefinite
+        covariance[np.ix_(exists, exists)] = made
         df = np.full(estimate.n_terms, np.nan)
-        df[exists] = self._degrees(estimate, exists)
-        n_clusters = len(estimate.sample.cluster_labels)
+        df[exists] = self._degrees(estimate, parts, exists)
         recipe = f"{self.kind}, {_DF_WORDS[self.df_used]}"
+        if self._two and self.df_used == "g-1":
+            recipe = f"{self.kind}, min(G) − 1 degrees of freedom"
         if self.kind == "CR1":
             recipe += f", factor {_FACTOR_WORDS[self.factor]}"
-        pilots = len(np.unique(estimate.sample.clusters[estimate.sample.pilot]))
+        if any(not one.whole for one in groups) and not self._two:
+            said += ("clusters are periods: what lasts inside a unit is ignored",)
         return from_covariance(
             estimate,
             self,
             covariance,
             df,
             level=level,
-            method=f"{recipe}; {pilots} + {n_clusters - pilots} clusters",
-            notes=lost_in_words(estimate, exists),
+            method=f"{recipe}; {_clusters_in_words(estimate, groups, parts)}",
+            notes=said,
         )
 
-    def _covariance(self, estimate: Estimate, exists: NDArray[np.bool_]) -> Floats:
-        normal, contrast = estimate.normal, estimate.contrast
-        if normal is not None and contrast is not None:
-            rows = contrast[exists]
+    def _parts(self, estimate: Estimate) -> tuple[list[Groups], list[Part]]:
+        """Return the groupings asked for (none: the design's), and what the variance is made of."""
+        if self.by is None:
+            labels = estimate.sample.cluster_labels
+            if estimate.normal is not None and estimate.contrast is not None:
+                return [], [Part(len(labels), labels, estimate.normal, estimate.contrast)]
+            if estimate.influence is None:
+                # one pilot is refused for what it is, before what the estimate lacks
+                with_variance(estimate, repr(self))
+                raise self._lacks(estimate, "cross-products by cluster")
+            member = np.eye(len(labels))[estimate.sample.clusters]
+            return [], [Part(len(labels), labels, None, None, member.T @ estimate.influence)]
+        ways = self.by if isinstance(self.by, tuple) else (self.by,)
+        groups = [groups_of(estimate, way, repr(self)) for way in ways]
+        every = [*groups, both(*groups)] if len(groups) == 2 else groups
+        parts = [part_of(estimate, one, repr(self)) for one in every]
+        there = [part for part in parts if part is not None]
+        if len(there) < len(parts):
+            raise self._lacks(estimate, "cross-products by groups of cells")
+        return groups, there
+
+    def _covariance(self, estimate: Estimate, part: Part, exists: NDArray[np.bool_]) -> Floats:
+        normal = part.normal
+        if normal is not None and part.contrast is not None:
+            rows = part.contrast[exists]
             if self.kind == "CR0":
                 return linear.cr0(normal, rows)
             if self.kind == "CR1":
@@ -147,26 +234,60 @@ class ClusterRobust:
             if self.kind == "CR2":
                 return linear.cr2(normal, rows)
             return linear.cr3(normal, rows) if self.kind == "CR3" else linear.cr3j(normal, rows)
-        if estimate.influence is None or self.kind not in ("CR0", "CR1"):
+        if part.scores is None or self.kind not in ("CR0", "CR1"):
             raise self._lacks(estimate, "cross-products by cluster")
         if self.factor != "clusters":
             raise self._lacks(estimate, "the number of parameters")
-        member = np.eye(len(estimate.sample.cluster_labels))[estimate.sample.clusters]
-        scores = member.T @ estimate.influence[:, exists]
-        n = len(scores)
+        scores, n = part.scores[:, exists], part.count
         return np.asarray(scores.T @ scores * (n / (n - 1) if self.kind == "CR1" else 1.0))
 
-    def _degrees(self, estimate: Estimate, exists: NDArray[np.bool_]) -> Floats:
+    def _two_way(
+        self, estimate: Estimate, covariance: Floats, exists: NDArray[np.bool_]
+    ) -> tuple[Floats, tuple[str, ...]]:
+        """Take out terms without a positive variance, and say whether V has a negative eigenvalue.
+
+        Raises
+        ------
+        InferenceError
+            If no term has a positive variance.
+        """
+        names = [t for t, there in zip(estimate.terms["term"], exists, strict=True) if there]
+        variance = np.diagonal(covariance).copy()
+        none = variance <= 0
+        found = [f"{t}: {v:.4g}" for t, v, gone in zip(names, variance, none, strict=True) if gone]
+        if none.all():
+            raise InferenceError(
+                needed="a positive variance V_a + V_b − V_ab",
+                found=first_few(found),
+                where=f"{self!r} of {estimate.metric.name!r}",
+                todo="cluster one way: by='unit' or the other",
+            )
+        said = []
+        if found:
+            said.append(f"V_a + V_b − V_ab is not positive ({first_few(found)}): no standard error")
+        least, largest = np.linalg.eigvalsh(covariance)[[0, -1]]
+        if least < -_INDEFINITE * largest:
+            said.append(
+                f"the two-way covariance has a negative eigenvalue, {least:.3g} (the largest is "
+                f"{largest:.3g}); nothing is repaired"
+            )
+        made = covariance.copy()
+        made[none] = np.nan
+        made[:, none] = np.nan
+        return made, tuple(said)
+
+    def _degrees(self, estimate: Estimate, parts: list[Part], exists: NDArray[np.bool_]) -> Floats:
         """Degrees of freedom of the terms that have a variance."""
         if self.df_used == "normal":
             return np.full(int(exists.sum()), np.inf)
         if self.df_used == "g-1":
-            return np.full(int(exists.sum()), len(estimate.sample.cluster_labels) - 1.0)
+            return np.full(int(exists.sum()), _fewest(parts) - 1.0)
         if self.df_used == "welch":
             return _welch(estimate, self, exists)
-        if estimate.normal is None or estimate.contrast is None:
+        normal, contrast = parts[0].normal, parts[0].contrast
+        if normal is None or contrast is None:
             raise self._lacks(estimate, "cross-products by cluster")
-        return linear.df_satterthwaite(estimate.normal, estimate.contrast[exists], self._adjustment)
+        return linear.df_satterthwaite(normal, contrast[exists], self._adjustment)
 
     @property
     def _adjustment(self) -> Literal["CR0", "CR1", "CR2", "CR3"]:
@@ -179,7 +300,9 @@ class ClusterRobust:
             found=f"{type(estimate.estimator).__name__} against "
             f"{estimate.design.against.describe()} publishes none",
             where=repr(self),
-            todo="use Jackknife(), which refits",
+            todo="use Jackknife(), which refits"
+            if self.by is None
+            else "use ClusterRobust without by=, or Jackknife() on a design with clusters=",
         )
 
     def joint(self, estimate: Estimate, terms: tuple[str, ...]) -> JointTest:
@@ -194,20 +317,22 @@ class ClusterRobust:
             If a term has no variance or the degrees of freedom do not suffice.
         """
         made = self.attach(estimate)
+        parts = self._parts(estimate)[1]
         at = [list(estimate.terms["term"]).index(term) for term in terms]
         covariance = made.covariance.to_numpy()[np.ix_(at, at)]
         values, q = estimate.values[at], len(at)
         if not np.isfinite(covariance).all():
             raise InferenceError(
                 needed="a variance for every term tested together",
-                found="terms carried by one pilot",
+                found="terms without one: carried by one pilot, or not positive",
                 where=repr(self),
                 todo="test fewer terms, or use Permutation",
             )
         if self.df_used in ("bell-mccaffrey", "welch"):
-            if estimate.normal is None or estimate.contrast is None:
+            normal, contrast = parts[0].normal, parts[0].contrast
+            if normal is None or contrast is None:
                 raise self._lacks(estimate, "cross-products by cluster")
-            df = linear.df_hotelling(estimate.normal, estimate.contrast[at], self._adjustment)
+            df = linear.df_hotelling(normal, contrast[at], self._adjustment)
             found = linear.hotelling(values, covariance, df)
             return JointTest(
                 terms,
@@ -215,11 +340,20 @@ class ClusterRobust:
                 float(found.p_value),
                 f"{self.kind}, Hotelling's T² with {df:.1f} degrees of freedom",
             )
-        if np.linalg.matrix_rank(covariance, hermitian=True) < q:
+        fewest = _fewest(parts)
+        least, largest = np.linalg.eigvalsh(covariance)[[0, -1]]
+        if least < -_INDEFINITE * largest:
+            raise InferenceError(
+                needed="a covariance without negative eigenvalues",
+                found=f"an eigenvalue of {least:.3g} (the largest is {largest:.3g})",
+                where=repr(self),
+                todo="test fewer terms together, or cluster one way",
+            )
+        rank = np.linalg.matrix_rank(covariance, hermitian=True)
+        if rank < q:
             raise InferenceError(
                 needed=f"a covariance of full rank for {q} terms",
-                found=f"rank {np.linalg.matrix_rank(covariance, hermitian=True)}, from "
-                f"{len(estimate.sample.cluster_labels)} clusters",
+                found=f"rank {rank}, from {fewest} clusters",
                 where=repr(self),
                 todo="test fewer terms together, or use Permutation()",
             )
@@ -227,8 +361,70 @@ class ClusterRobust:
         if self.df_used == "normal":
             p = float(scipy.special.chdtrc(q, wald))
             return JointTest(terms, wald, p, f"{self.kind}, χ² with {q} degrees of freedom")
-        p = float(scipy.special.fdtrc(q, len(estimate.sample.cluster_labels) - 1, wald / q))
-        return JointTest(terms, wald / q, p, f"{self.kind}, F with {q} and G − 1")
+        p = float(scipy.special.fdtrc(q, fewest - 1, wald / q))
+        last = "min(G) − 1" if self._two else "G − 1"
+        return JointTest(terms, wald / q, p, f"{self.kind}, F with {q} and {last}")
+
+    def scores(self, estimate: Estimate) -> pd.DataFrame:
+        """Return what each cluster contributes to each term's sampling error.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by cluster, a column a term, in the metric's unit: the sum of squares of a
+            column is the CR0 variance.
+
+        Raises
+        ------
+        InferenceError
+            With two ways to cluster, or an estimate that publishes nothing to make them of.
+
+        Examples
+        --------
+        >>> import didkit as dk
+        >>> panel, design = dk.datasets.load_evaluation()
+        >>> did = dk.DiD().fit(design, "cpp")
+        >>> table = ClusterRobust("CR0").scores(did)
+        >>> error = did.infer(ClusterRobust("CR0"))["att"]["std_error"]
+        >>> bool(abs((table["att"] ** 2).sum() ** 0.5 - error) < 1e-9)
+        True
+        """
+        if self._two:
+            raise InferenceError(
+                needed="one way to cluster",
+                found=f"by={self.by!r}",
+                where=f"scores of {estimate.metric.name!r}",
+                todo="cluster one way",
+            )
+        part = self._parts(estimate)[1][0]
+        if part.scores is not None:
+            made = part.scores
+        elif part.normal is not None and part.contrast is not None:
+            made = part.normal.scores @ (part.contrast @ part.normal.M).T
+        else:
+            raise self._lacks(estimate, "cross-products by cluster")
+        return pd.DataFrame(made, index=list(part.labels), columns=list(estimate.terms["term"]))
+
+
+def _fewest(parts: list[Part]) -> int:
+    """Clusters of the way that has fewest."""
+    return min(part.count for part in parts)
+
+
+def _clusters_in_words(estimate: Estimate, groups: list[Groups], parts: list[Part]) -> str:
+    """Say how many clusters there are, and of what."""
+    sample = estimate.sample
+    if len(groups) == 2:
+        counted = " and ".join(
+            f"{part.count} by {one.name}" for one, part in zip(groups, parts, strict=False)
+        )
+        return f"clusters: {counted} (V_a + V_b − V_ab)"
+    if groups and (not groups[0].whole or sample.sets is not None):
+        return f"{parts[0].count} clusters by {groups[0].name}"
+    codes = groups[0].codes[:, 0] if groups else sample.clusters
+    pilots = len(np.unique(codes[sample.pilot]))
+    by = f" by {groups[0].name}" if groups else ""
+    return f"{pilots} + {parts[0].count - pilots} clusters{by}"
 
 
 def _welch(estimate: Estimate, inference: ClusterRobust, exists: NDArray[np.bool_]) -> Floats:

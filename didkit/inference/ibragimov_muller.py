@@ -4,15 +4,122 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from didkit.errors import InferenceError
+from didkit.inference.by_term import by_term
+from didkit.inference.samples import set_differences, two_samples
+from didkit.inference.student import from_covariance
 from didkit.results import Estimate
 
 __all__ = ["IbragimovMuller"]
 
+Floats = NDArray[np.float64]
+Groups = tuple[tuple[Floats, NDArray[np.intp]], ...]
+
+_LARGEST = 0.08326  #: 2Φ(−√3): the one-sample test is conservative up to here
+
 
 @dataclass(frozen=True)
 class IbragimovMuller:
-    """t on one number a group, with few degrees of freedom."""
+    """t on one number a group, with few degrees of freedom.
+
+    **Matched sets** that share nobody: a t test of the sets' differences, one a pilot, with n − 1
+    degrees of freedom (Ibragimov & Müller 2010). **One pool**: Welch's statistic on one number a
+    unit with min(n1, n0) − 1 degrees of freedom (Ibragimov & Müller 2016); units are the groups.
+
+    Notes
+    -----
+    Groups are independent and their numbers normal; variances may differ as they like between
+    sets, and between pilots and comparators. With unequal variances the one-sample test rejects a
+    true null *less* often than its level, for levels up to 8.3 % (2Φ(−√3); Bakirov & Székely
+    2005): with few sets it is then cautious. Two samples are cautious too, the more so the fewer
+    the units: with normal noise a 5 % test rejects 0.6 % of true nulls at 2 v 2, 1.9 % at 4 v 4,
+    3.9 % at 3 v 147 and 4.6 % at 9 v 141 (5.0 % with pilots twice as noisy; 40,000 data sets or
+    more, reduced in ``tests/inference/test_ibragimov_muller.py``). It fails with one pilot or one
+    comparator, which have no spread: refused; and where the noise is skewed.
+
+    References
+    ----------
+    Ibragimov & Müller (2010, 2016); Bakirov & Székely (2005).
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> made = dk.DiD("complete").fit(design, "cpp").infer(dk.IbragimovMuller())
+    >>> float(made["att"]["df"] - made["att"]["n_pilots"])
+    -1.0
+    """
 
     def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
-        """Stub: being written."""
-        raise NotImplementedError
+        """Attach t tests and intervals.
+
+        Raises
+        ------
+        InferenceError
+            With one pilot or one comparator, sets that share somebody, or a term that is neither a
+            mean of differences nor a difference of two means.
+        """
+        sets = estimate.sample.sets is not None
+        taken, lost = by_term(estimate, _sets if sets else _arms, repr(self))
+        parts = np.zeros((len(estimate.sample.units), estimate.n_terms))
+        df = np.full(estimate.n_terms, np.nan)
+        for m, groups in taken.items():
+            for numbers, at in groups:
+                n = len(numbers)
+                parts[at, m] = (numbers - numbers.mean()) / np.sqrt(n * (n - 1))
+            df[m] = min(len(numbers) for numbers, _ in groups) - 1
+        covariance = parts.T @ parts
+        covariance[np.isnan(df)] = np.nan
+        covariance[:, np.isnan(df)] = np.nan
+        notes = list(lost)
+        if sets:
+            notes.append("needs sets that are independent of each other, with normal differences")
+            if round(1 - level, 12) > _LARGEST:
+                notes.append(
+                    "with sets of unequal variance the test is cautious at levels up to 8.3 % only"
+                )
+        else:
+            notes.append(
+                "needs independent units with normal noise; the arms' variances may differ"
+            )
+        return from_covariance(
+            estimate,
+            self,
+            covariance,
+            df,
+            level=level,
+            method="t of the sets' differences (Ibragimov–Müller), n − 1 degrees of freedom"
+            if sets
+            else "Welch's t (Ibragimov–Müller), min(n1, n0) − 1 degrees of freedom",
+            notes=tuple(notes),
+        )
+
+
+def _sets(estimate: Estimate, m: int, who: str) -> Groups:
+    """Return the sets' differences as one group."""
+    differences, at = set_differences(estimate, m, who)
+    if len(differences) < 2:
+        raise _alone(f"{len(differences)} matched set", "two matched sets", who)
+    return ((differences, at),)
+
+
+def _arms(estimate: Estimate, m: int, who: str) -> Groups:
+    """Return pilots and comparators as two groups."""
+    both = two_samples(estimate, m, who)
+    n1, n0 = len(both.pilots), len(both.comparators)
+    if min(n1, n0) < 2:
+        raise _alone(f"{n1} pilots and {n0} comparators", "two pilots and two comparators", who)
+    return ((both.pilots, both.pilot_at), (both.comparators, both.comparator_at))
+
+
+def _alone(found: str, needed: str, who: str) -> InferenceError:
+    return InferenceError(
+        needed=f"at least {needed}",
+        found=found,
+        where=who,
+        todo="one number has no spread; use LauLi(), which states how noisy the pilot may be, or "
+        "Permutation() with one pool of comparators",
+    )

@@ -12,15 +12,43 @@ from didkit.errors import InferenceError, first_few, is_whole
 from didkit.inference.arms import not_traded, trading_in_words
 from didkit.inference.assignments import Assignments, assignments, orders
 from didkit.inference.bands import level_from_permutations
-from didkit.inference.invert import TIES, invert
+from didkit.inference.invert import TIES, Inverted, invert
+from didkit.inference.plausible import (
+    check_caliper,
+    check_units,
+    could_be_pilots,
+    within_caliper,
+)
 from didkit.results import Draws, Estimate, JointTest, Labels, Uncertainty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Permutation"]
 
 Floats = NDArray[np.float64]
+_FEWEST = 19  #: plausible assignments besides which a caliper is refused
+
+
+@dataclass(frozen=True, eq=False)
+class _Redrawn:
+    """The assignments, the refits under them and under the actual one, and what is a t."""
+
+    chosen: Assignments
+    drawn: Draws
+    actual: Draws
+    studentised: NDArray[np.bool_]
+
+    def invert(self, m: int, level: float) -> Inverted:
+        return invert(
+            self.drawn,
+            self.actual,
+            m,
+            studentised=bool(self.studentised[m]),
+            exact=self.chosen.exact,
+            level=level,
+            least_p=self.chosen.least_p,
+        )
 
 
 @dataclass(frozen=True)
@@ -38,6 +66,18 @@ class Permutation:
         If there are no more assignments than this they are all listed, and p is exact.
     seed : int, default 0
         The same seed gives the same number.
+    among : sequence of unit ids, optional
+        Only these could have been pilots (those that applied, say); the actual pilots always are.
+        All others stay comparators.
+    caliper : mapping of name to number, optional
+        Only assignments whose pilots' mean is this near that of the actual pilots: a metric's mean
+        over the periods before the first start (those with a value), or a column of numbers of
+        ``panel.units``; the number is a width in standard deviations over the sample's units.
+        Several names hold together. Listed assignments are filtered; otherwise they are drawn until
+        `draws` are plausible or a hundred times as many were tried.
+    around : mapping of name to number, optional
+        The middle of the caliper, in the unit of the metric or column, where it was fixed before
+        the pilots were chosen; by default the actual pilots' mean.
 
     Notes
     -----
@@ -50,6 +90,19 @@ class Permutation:
     by the estimate itself. There is no standard error. Several terms have a uniform band too: the
     interval of each at the level at which the smallest of their p-values, over the same draws,
     rejects a true null in any term with probability 1 − level.
+
+    **Plausible pilots.** `among` and, with `around`, `caliper` give the same set of assignments
+    whichever of them is the actual one: where pilots were drawn from that set the test is exact. A
+    caliper around the actual pilots is another set for each, and p then is a description: the rank
+    among assignments that look like the actual one. Over all 495 choices of 4 of 12 units and 400
+    outcomes, a caliper of .25 SD around the actual pilots rejects a true null at 5 % in 4.6, 4.5
+    and 2.6 % of cases (correlation of outcome and covariate 0, .5 and .9; fixed beforehand 4.7 %
+    each): it errs towards not rejecting (``tests/inference/test_restricted_permutation.py``).
+    Refused where fewer than 19 assignments are plausible, and for matched sets, whose places stay.
+
+    **Uniform bands** from the permutations of the whole vector of terms are those that Alvarez &
+    Ferman (2023) propose for event studies with few treated units; here the smallest p is
+    calibrated, so that terms with different noise count alike.
 
     **As treated**, pilots that left have no cells from their stop on, while units in their place
     keep theirs: their changes, over longer windows, are less noisy. t allows for it; ``"beta"`` is
@@ -103,6 +156,16 @@ class Permutation:
     statistic: Literal["t", "beta"] = "t"
     draws: int = field(default=9999, kw_only=True)
     seed: int = field(default=0, kw_only=True)
+    among: Iterable[object] | None = field(default=None, kw_only=True)
+    caliper: Mapping[str, float] | None = field(default=None, kw_only=True, hash=False)
+    around: Mapping[str, float] | None = field(default=None, kw_only=True, hash=False)
+
+    def __repr__(self) -> str:
+        asked = {name: getattr(self, name) for name in ("among", "caliper", "around")}
+        said = "".join(f", {name}={value!r}" for name, value in asked.items() if value is not None)
+        return (
+            f"Permutation(statistic={self.statistic!r}, draws={self.draws}, seed={self.seed}{said})"
+        )
 
     def __post_init__(self) -> None:
         if self.statistic not in ("t", "beta"):
@@ -126,6 +189,19 @@ class Permutation:
                 where="Permutation(draws=)",
                 todo="9,999 is usual",
             )
+        object.__setattr__(self, "among", check_units(self.among, "Permutation"))
+        for name in ("caliper", "around"):
+            given = getattr(self, name)
+            made = check_caliper(given, "Permutation", name, positive=name == "caliper")
+            object.__setattr__(self, name, made or None)
+        beside = set(self.around or {}) - set(self.caliper or {})
+        if beside:
+            raise InferenceError(
+                needed="around= for names that caliper= has",
+                found=first_few(sorted(beside)),
+                where="Permutation",
+                todo="give them a width in caliper=, or leave them out",
+            )
 
     def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
         """Attach p-values and the intervals that invert them.
@@ -135,16 +211,10 @@ class Permutation:
         InferenceError
             If the estimator cannot be refitted in bulk, or clusters are coarser than units.
         """
-        chosen, drawn, actual = self._draw(estimate)
-        k = estimate.n_terms
-        n1 = estimate.terms["n_pilots"].to_numpy()
-        # sets that share one lone comparator have no variance to divide by, whoever is in it
-        shown = np.isfinite(actual.v0[0]) | ~np.isfinite(actual.b[0])
-        shown |= estimate.exchanged is None
-        studentised = np.array([self.statistic == "t" and n > 1 for n in n1]) & shown
+        again = self._redraw(estimate)
+        chosen, drawn, actual = again.chosen, again.drawn, again.actual
+        studentised, k = again.studentised, estimate.n_terms
         left = estimate.sample.left.any()
-        if left and not studentised.any():
-            raise self._shorter(estimate)
         made = {
             name: np.full(k, np.nan) for name in ("statistic", "p_value", "conf_low", "conf_high")
         }
@@ -159,15 +229,7 @@ class Permutation:
                 continue
             if left and not studentised[m]:
                 continue
-            found = invert(
-                drawn,
-                actual,
-                m,
-                studentised=bool(studentised[m]),
-                exact=chosen.exact,
-                level=level,
-                least_p=chosen.least_p,
-            )
+            found = again.invert(m, level)
             made["p_value"][m] = found.p_value
             made["conf_low"][m], made["conf_high"][m] = found.low, found.high
             notes += [f"{term}: {note}" for note in found.notes]
@@ -177,9 +239,7 @@ class Permutation:
                 with np.errstate(divide="ignore", invalid="ignore"):  # outcomes all alike
                     made["statistic"][m] /= np.sqrt(actual.v0[0, m]) * scale
                     null[:, m] /= np.sqrt(drawn.v0[:, m]) * scale
-        band_low, band_high, said = self._band(
-            estimate, chosen, drawn, actual, null, made, level, studentised
-        )
+        band_low, band_high, said = _band(estimate, again, null, made, level)
         notes += said
         least = max(chosen.least_p, _least(null) if chosen.exact and estimate.exchanged else 0.0)
         if least > 0.01:
@@ -187,16 +247,19 @@ class Permutation:
         p = made["p_value"]
         facts: dict[str, object] = {
             "least_p": chosen.least_p,
-            "draws": len(chosen.labels),
+            "draws": len(chosen),
             "exact": chosen.exact,
             "seed": None if chosen.exact else self.seed,
         }
         if not chosen.exact:
-            facts["mc_error"] = float(np.nanmax(np.sqrt(p * (1 - p) / len(chosen.labels))))
+            facts["mc_error"] = float(np.nanmax(np.sqrt(p * (1 - p) / len(chosen))))
+        if self.caliper:
+            facts["plausible"] = len(chosen) / chosen.tried
+        restricted = " plausible" if self.among is not None or self.caliper else ""
         how = (
-            f"all {chosen.total:,} {'orders' if estimate.exchanged else 'assignments'}"
+            f"all {chosen.total:,}{restricted} {'orders' if estimate.exchanged else 'assignments'}"
             if chosen.exact
-            else f"{len(chosen.labels):,} draws, seed {self.seed}"
+            else f"{len(chosen):,}{restricted} draws, seed {self.seed}"
         )
         return estimate.with_uncertainty(
             Uncertainty(
@@ -217,46 +280,55 @@ class Permutation:
             )
         )
 
-    def _band(
-        self,
-        estimate: Estimate,
-        chosen: Assignments,
-        drawn: Draws,
-        actual: Draws,
-        null: Floats,
-        made: dict[str, Floats],
-        level: float,
-        studentised: NDArray[np.bool_],
-    ) -> tuple[Floats | None, Floats | None, list[str]]:
-        """Return the uniform band over the terms that have a test, where there are several."""
+    def intervals(self, estimate: Estimate, levels: Floats) -> tuple[Floats, Floats]:
+        """Return each term's interval at a level of its own, from the same draws as `attach`.
+
+        Parameters
+        ----------
+        estimate : Estimate
+            As for `attach`.
+        levels : array (k,)
+            A level for each term; NaN for a term without one.
+
+        Returns
+        -------
+        (array (k,), array (k,))
+            Ends; NaN where the level is, or the term has no test.
+
+        Raises
+        ------
+        InferenceError
+            As for `attach`.
+
+        Examples
+        --------
+        >>> import didkit as dk
+        >>> panel, design = dk.datasets.load_evaluation()
+        >>> did = dk.DiD().fit(design, "cpp")
+        >>> low, high = Permutation(draws=99).intervals(did, np.array([0.9]))
+        >>> bool(low[0] < did.values[0] < high[0])
+        True
+        """
+        again = self._redraw(estimate)
+        low, high = np.full(len(levels), np.nan), np.full(len(levels), np.nan)
+        without = estimate.sample.left.any() & ~again.studentised
+        there = np.isfinite(levels) & np.isfinite(again.actual.b[0]) & ~without
+        for m in np.flatnonzero(there):
+            found = again.invert(int(m), float(levels[m]))
+            low[m], high[m] = found.low, found.high
+        return low, high
+
+    def _redraw(self, estimate: Estimate) -> _Redrawn:
+        """Draw the assignments and refit under each; refuse what has no test at all."""
+        chosen, drawn, actual = self._draw(estimate)
         n1 = estimate.terms["n_pilots"].to_numpy()
-        there = np.isfinite(made["p_value"])
-        tested = np.flatnonzero(there & (n1 > 1) if n1.max() > 1 else there)
-        if len(tested) < 2:
-            return None, None, []
-        alone = int(there.sum()) - len(tested)
-        said = [f"{alone} terms carried by one pilot are outside the uniform band"] if alone else []
-        low, high = np.full(estimate.n_terms, np.nan), np.full(estimate.n_terms, np.nan)
-        within = level_from_permutations(
-            null[:, tested], made["statistic"][tested], level, exact=chosen.exact
-        )
-        if within is None:
-            low[tested], high[tested] = -np.inf, np.inf
-            why = f"too few assignments for a uniform band at level {level:g}"
-            return low, high, [*said, why]
-        for m in tested:
-            found = invert(
-                drawn,
-                actual,
-                int(m),
-                studentised=bool(studentised[m]),
-                exact=chosen.exact,
-                level=within,
-                least_p=chosen.least_p,
-            )
-            low[m] = min(found.low, made["conf_low"][m])
-            high[m] = max(found.high, made["conf_high"][m])
-        return low, high, said
+        # sets that share one lone comparator have no variance to divide by, whoever is in it
+        shown = np.isfinite(actual.v0[0]) | ~np.isfinite(actual.b[0])
+        shown |= estimate.exchanged is None
+        studentised = np.array([self.statistic == "t" and n > 1 for n in n1]) & shown
+        if estimate.sample.left.any() and not studentised.any():
+            raise self._shorter(estimate)
+        return _Redrawn(chosen, drawn, actual, studentised)
 
     def _draw(self, estimate: Estimate) -> tuple[Assignments, Draws, Draws]:
         """Return the assignments, the refits under them, and the refit under the actual one."""
@@ -272,14 +344,47 @@ class Permutation:
                 + ("ClusterRobust" if exchange is None else "Jackknife()"),
             )
         if exchange is not None:
+            if self.among is not None or self.caliper:
+                raise InferenceError(
+                    needed="one pool of comparators, for among= and caliper=",
+                    found="matched sets, in which units trade places and the places stay",
+                    where=repr(self),
+                    todo="leave them out: who may trade with whom is said by the sets and strata=",
+                )
             chosen = orders(exchange, self.statistic, draws=self.draws, seed=self.seed)
+            refit = exchange.refit
             as_it_is = np.arange(len(sample.units), dtype=np.int64)[None]
-            return chosen, exchange.refit(chosen.labels), exchange.refit(as_it_is)
+        else:
+            chosen = self._plausible(estimate)
+            refit = cast("Callable[[Labels], Draws]", estimate.reassigned)
+            as_it_is = sample.cohort[None].astype(np.int64)
+        drawn = Draws.stack([refit(labels) for labels in chosen.chunks()])
+        return chosen, drawn, refit(as_it_is)
+
+    def _plausible(self, estimate: Estimate) -> Assignments:
+        """Draw among the assignments that are plausible: all of them unless something is asked."""
+        able = could_be_pilots(estimate, cast("tuple[str, ...] | None", self.among), repr(self))
+        accept = within_caliper(estimate, self.caliper or {}, self.around or {}, able, repr(self))
         chosen = assignments(
-            sample, draws=self.draws, seed=self.seed, assignable=estimate.assignable
+            estimate.sample, draws=self.draws, seed=self.seed, assignable=able, accept=accept
         )
-        refit = cast("Callable[[Labels], Draws]", estimate.reassigned)
-        return chosen, refit(chosen.labels), refit(sample.cohort[None].astype(np.int64))
+        different = chosen.total
+        if accept is not None and different < _FEWEST:
+            raise InferenceError(
+                needed=f"at least {_FEWEST} plausible assignments",
+                found=f"{different}{' different ones' if not chosen.exact else ''} of "
+                f"{chosen.tried:,} {'listed' if chosen.exact else 'tried'}",
+                where=repr(self),
+                todo="widen the caliper, or leave out one of its names",
+            )
+        if self.among is not None and different < 2:
+            raise InferenceError(
+                needed="plausible assignments besides the actual one",
+                found="none: inside each stratum only the pilots could have been pilots",
+                where=repr(self),
+                todo="name more units in among=",
+            )
+        return chosen
 
     def _refused(self, estimate: Estimate) -> InferenceError:
         """Say why no other assignment can be estimated, and what to do."""
@@ -317,6 +422,24 @@ class Permutation:
                 "pilots were not randomised: p is the rank of the estimate among placebo pilots"
             )
         notes += trading_in_words(estimate)
+        if self.among is not None:
+            able = could_be_pilots(estimate, cast("tuple[str, ...]", self.among), repr(self))
+            notes.append(f"only {int(able.sum())} of {len(able)} units could have been pilots")
+        if self.caliper:
+            share = len(chosen) / chosen.tried
+            near = ", ".join(f"{name} within {w:g} SD" for name, w in self.caliper.items())
+            notes.append(
+                f"{share:.2%} of {chosen.tried:,} assignments "
+                f"{'listed' if chosen.exact else 'tried'} are plausible ({near} of the "
+                f"{'values in around=' if self.around else 'pilots'})"
+            )
+            if set(self.caliper) - set(self.around or {}):
+                notes.append(
+                    "the caliper is around the actual pilots, another set for each choice of them: "
+                    "p describes, and is exact only for a middle fixed beforehand (around=)"
+                )
+            if not chosen.exact and len(chosen) < self.draws:
+                notes.append(f"{len(chosen):,} draws instead of {self.draws:,}: few are plausible")
         if self.statistic == "t":
             alone = estimate.terms["n_pilots"].to_numpy() <= 1
             lone = ~studentised & ~alone
@@ -371,6 +494,32 @@ class Permutation:
         n = len(size)
         p = count / n if held.facts["exact"] else (1 + count) / (1 + n)
         return JointTest(terms, own, p, f"joint permutation of {len(at)} terms")
+
+
+def _band(
+    estimate: Estimate, again: _Redrawn, null: Floats, made: dict[str, Floats], level: float
+) -> tuple[Floats | None, Floats | None, list[str]]:
+    """Return the uniform band over the terms that have a test, where there are several."""
+    n1 = estimate.terms["n_pilots"].to_numpy()
+    there = np.isfinite(made["p_value"])
+    tested = np.flatnonzero(there & (n1 > 1) if n1.max() > 1 else there)
+    if len(tested) < 2:
+        return None, None, []
+    alone = int(there.sum()) - len(tested)
+    said = [f"{alone} terms carried by one pilot are outside the uniform band"] if alone else []
+    low, high = np.full(estimate.n_terms, np.nan), np.full(estimate.n_terms, np.nan)
+    within = level_from_permutations(
+        null[:, tested], made["statistic"][tested], level, exact=again.chosen.exact
+    )
+    if within is None:
+        low[tested], high[tested] = -np.inf, np.inf
+        why = f"too few assignments for a uniform band at level {level:g}"
+        return low, high, [*said, why]
+    for m in tested:
+        found = again.invert(int(m), within)
+        low[m] = min(found.low, made["conf_low"][m])
+        high[m] = max(found.high, made["conf_high"][m])
+    return low, high, said
 
 
 def _least(null: Floats) -> float:

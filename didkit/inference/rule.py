@@ -1,10 +1,11 @@
 """The ordered rule behind ``.infer()``: the first case that matches names one primary method.
 
-The cases and their numbers are those of the table of rejection rates in the documentation. Some
-cases would prefer what this version does not have: Ferman–Pinto and Lau–Li (cases 1 and 5), the
-pooled t of Donald and Lang (2), sign flips within sets (3), the subcluster wild bootstrap (5).
+The cases and their numbers are those of the table of rejection rates in the documentation
+(docs/inference_sizes.md). Where a case cannot be served (clusters above units, cells missing, an
+estimator that publishes less) the next best is named, and the note says why.
 
-Case 3 is matched sets, shared or not: permutation of t within sets, from six pilots on with at
+Case 3 is matched sets. Where no comparator serves two pilots, six or more: sign flips. Where they
+are shared: permutation of t within sets, from six pilots on with at
 least as many effective comparators (``1 / Σ w̄²``, w̄ a comparator's weight averaged over pilots).
 Nine pilots in eleven simulated cases (the table of `Permutation`): it rejects a true null at 5 % in
 4.2 to 6.2 % of 2,000 data sets, the jackknife in 1.5 to 4.9 %; six pilots in 29 cases with 6 to 12
@@ -24,6 +25,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from didkit.inference.arms import (
     carried_by,
     effective_comparators,
@@ -33,13 +36,18 @@ from didkit.inference.arms import (
 )
 from didkit.inference.assignments import least_of_orders
 from didkit.inference.cluster import ClusterRobust
+from didkit.inference.donald_lang import DonaldLang
+from didkit.inference.ferman_pinto import FermanPinto
 from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
+from didkit.inference.samples import one_number
+from didkit.inference.sign_flips import SignFlips
 from didkit.results import Estimate, Inference
 
 __all__ = ["Advice", "recommend"]
 
-_ENOUGH = 6  #: pilots with sets of their own from which t is permuted
+_ENOUGH = 6  #: pilots with sets of their own from which t is permuted or signs are flipped
+_MANY = 20  #: comparators from which their noise says what a pilot's may be
 _ROUNDING = 1e-9  #: an effective number of comparators within this of the pilots is enough
 _LEAST = 0.05  #: least attainable p above which a permutation decides nothing
 
@@ -81,23 +89,9 @@ def recommend(estimate: Estimate) -> Advice:
     if estimate.reassigned is None or sample.clustered_above:
         return _without_permutation(estimate, n1, who)
     if n1 == 1:
-        return Advice(
-            Permutation("beta"),
-            1,
-            (
-                f"inference by rule 1 (one pilot, {n0} comparators): rank among placebo pilots; "
-                "no cluster-robust variance exists",
-            ),
-        )
+        return _one_pilot(estimate, n0)
     if n1 <= 3 and n0 <= 3:
-        return Advice(
-            Permutation("t"),
-            2,
-            (
-                f"inference by rule 2 ({who}): no distribution-free 5 % test exists; the exact "
-                "permutation is shown",
-            ),
-        )
+        return _few_against_few(estimate, who)
     if n1 >= 6 and n0 >= 2 * n1:
         return Advice(
             Permutation("t"),
@@ -120,6 +114,57 @@ def recommend(estimate: Estimate) -> Advice:
     )
 
 
+def _one_pilot(estimate: Estimate, n0: int) -> Advice:
+    """Rescale the comparators' noise to the pilot's size, or rank the pilot among them."""
+    who = f"inference by rule 1 (one pilot, {n0} comparators)"
+    why = _no_sizes(estimate, n0)
+    if not why:
+        return Advice(
+            FermanPinto(),
+            1,
+            (
+                f"{who}: Ferman–Pinto, the comparators' noise at the pilot's size; no "
+                "cluster-robust variance exists (LauLi() says how much noisier the pilot may be)",
+            ),
+        )
+    return Advice(
+        Permutation("beta"),
+        1,
+        (f"{who}: rank among placebo pilots ({why}); no cluster-robust variance exists",),
+    )
+
+
+def _no_sizes(estimate: Estimate, n0: int) -> str:
+    """Say why noise cannot be rescaled to sizes; empty where it can."""
+    exposure = estimate.sample.exposure
+    if n0 < _MANY:
+        return f"fewer than {_MANY} comparators"
+    if estimate.weights is None or estimate.sample.left.any():
+        return "an estimate without weights" if estimate.weights is None else "a pilot that left"
+    seen = None if exposure is None else np.isfinite(exposure).any(axis=1)
+    if exposure is None or seen is None or not seen.all():
+        return "sizes are not known"
+    with np.errstate(invalid="ignore"):
+        size = np.nanmean(exposure, axis=1)
+    return "" if np.ptp(size) > 1e-9 * size.max() else "all sizes are alike"
+
+
+def _few_against_few(estimate: Estimate, who: str) -> Advice:
+    """Name the pooled t, with its condition: nothing else can reject at 5 %."""
+    said = f"inference by rule 2 ({who}): no distribution-free 5 % test exists"
+    pooled = all(one_number(estimate, m) for m in range(estimate.n_terms))
+    if not pooled or estimate.sample.left.any():
+        return Advice(Permutation("t"), 2, (f"{said}; the exact permutation is shown",))
+    return Advice(
+        DonaldLang(),
+        2,
+        (
+            f"{said}; the pooled t is shown, which needs equal-variance normal site shocks: see "
+            "the sites' own paths, and check(ContrastStudy())",
+        ),
+    )
+
+
 def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
     """Choose where other pilots would have other comparators, or clusters are above units."""
     if estimate.normal is not None:
@@ -129,8 +174,14 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
             (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
         )
     exchange = estimate.exchanged
-    reuse = reuse_in_words(estimate) or "no comparator serves two pilots"
-    who = f"{who}, matched sets; {reuse}"
+    shared = reuse_in_words(estimate)
+    who = f"{who}, matched sets; {shared or 'no comparator serves two pilots'}"
+    sets = estimate.sample.sets
+    apart = sets is not None and not shared and not (sets[:, estimate.sample.pilot] > 0).any()
+    apart &= estimate.weights is not None and not estimate.sample.clustered_above
+    if apart and n1 >= _ENOUGH:
+        why = "sign flips of the sets' differences; permutation within sets stands beside it"
+        return Advice(SignFlips(), 3, (f"inference by rule 3 ({who}): {why}",))
     if exchange is None or estimate.sample.clustered_above:
         because = (
             "{}; a permutation needs {}".format(*not_traded(estimate))

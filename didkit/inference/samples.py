@@ -103,7 +103,7 @@ def two_samples(estimate: Estimate, m: int, who: str) -> TwoSamples:
     >>> panel, design = dk.datasets.load_evaluation()
     >>> both = two_samples(dk.DiD("complete").fit(design, "cpp"), 0, "a test")
     >>> len(both.pilots)
-    10
+    9
     """
     sample = estimate.sample
     if sample.clustered_above:
@@ -132,13 +132,14 @@ def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
     """Put every comparator into every pilot's place, with the weights of term m.
 
     Takes and refuses what `two_samples` does, but any estimate of one pool that publishes weights
-    will do: staggered starts and cells missing in pilots too.
+    will do: staggered starts, cells missing in pilots, and covariates (what they explain is taken
+    from the comparators' outcomes) too.
 
     Raises
     ------
     InferenceError
-        Without weights, with sets, with clusters above units, or with fewer than two comparators
-        that have the cells.
+        Without weights, with sets, with clusters above units, for a term of pilots alone, or with
+        fewer than two comparators that have the cells.
 
     Examples
     --------
@@ -160,7 +161,15 @@ def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
             todo="use Permutation() or Jackknife(), or a design with one pool of comparators",
         )
     own = weights[m]
-    at1 = np.flatnonzero(sample.pilot & (np.abs(own) > 0).any(axis=1))
+    carries = (np.abs(own) > _ALIKE * np.abs(own).max()).any(axis=1)
+    if not (carries & ~sample.pilot).any():
+        raise InferenceError(
+            needed="a term that compares pilots with comparators",
+            found=f"{estimate.terms['term'].iloc[m]}, of pilots alone",
+            where=who,
+            todo="read the terms that have comparators",
+        )
+    at1 = np.flatnonzero(sample.pilot & carries)
     form = len(at1) * own[at1]
     needed = (np.abs(form) > _ALIKE * np.abs(form).max()).any(axis=0)
     whole = ~sample.pilot & (sample.mask | ~needed).all(axis=1)
@@ -172,9 +181,25 @@ def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
             where=who,
             todo="use Permutation(), or a window in which comparators are observed throughout",
         )
-    numbers = form @ np.where(sample.mask[at0], sample.y[at0], 0.0).T
+    numbers = form @ np.where(sample.mask, _without_covariates(estimate), 0.0)[at0].T
     centred = numbers - numbers.mean(axis=1, keepdims=True)
     return Placebos(centred, at1, at0, sample.n_comparators - len(at0))
+
+
+def _without_covariates(estimate: Estimate) -> Floats:
+    """Return the outcomes less what the covariates explain of them, (J, T)."""
+    sample = estimate.sample
+    if sample.x is None:
+        return sample.y
+    if estimate.normal is None:
+        raise InferenceError(
+            needed="coefficients of the covariates",
+            found=f"{estimate.estimator!r}, which publishes none",
+            where="placebos",
+            todo="use Permutation(), or leave covariates= out",
+        )
+    beta = estimate.normal.beta[-len(sample.covariates) :]
+    return np.asarray(sample.y - np.einsum("c,jct->jt", beta, sample.x))
 
 
 def set_differences(estimate: Estimate, m: int, who: str) -> tuple[Floats, Ints]:
@@ -188,7 +213,8 @@ def set_differences(estimate: Estimate, m: int, who: str) -> tuple[Floats, Ints]
     Raises
     ------
     InferenceError
-        Without sets, with a comparator (or pilot) in several sets, or without weights.
+        Without sets, with a comparator, pilot or cluster in several sets, without weights, or for
+        a term of pilots alone.
 
     Examples
     --------
@@ -215,7 +241,24 @@ def set_differences(estimate: Estimate, m: int, who: str) -> tuple[Floats, Ints]
     own = (weights[m] * filled).sum(axis=1)
     at = np.flatnonzero(sample.pilot)
     carries = (np.abs(weights[m][at]) > 0).any(axis=1)
+    if not weights[m][~sample.pilot].any():
+        raise InferenceError(
+            needed="a term that compares pilots with comparators",
+            found=f"{estimate.terms['term'].iloc[m]}, of pilots alone",
+            where=who,
+            todo="read the terms that have comparators",
+        )
     member = (sample.sets > 0).astype(float)
     member[np.arange(len(at)), at] = 1.0
+    in_sets = [
+        len(set(member[:, sample.clusters == g].nonzero()[0])) for g in np.unique(sample.clusters)
+    ]
+    if max(in_sets) > 1:
+        raise InferenceError(
+            needed="sets that are independent: no cluster in more than one",
+            found=f"{sum(n > 1 for n in in_sets)} clusters in more than one set",
+            where=who,
+            todo="use Jackknife(), or a design without clusters=, or match within clusters",
+        )
     n = int(carries.sum())
     return np.asarray(n * (member @ own)[carries]), at[carries]

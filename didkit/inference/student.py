@@ -46,7 +46,8 @@ def from_covariance(
 ) -> Estimate:
     """Attach t tests: NaN in `covariance` stays NaN, infinite `df` is the normal.
 
-    With several terms that have a variance a uniform band is attached too.
+    With several terms that have a variance a uniform band is attached too; Bonferroni's, with a
+    note, where the covariance has a negative eigenvalue.
     """
     variance = np.diagonal(covariance).copy()
     size = np.abs(estimate.sample.y[estimate.sample.mask]).max(initial=0.0)
@@ -60,7 +61,14 @@ def from_covariance(
     band = np.full(len(error), np.nan)
     several = np.isfinite(error)
     if several.sum() > 1:
-        within = level_from_covariance(covariance[np.ix_(several, several)], level)
+        theirs = covariance[np.ix_(several, several)]
+        within = level_from_covariance(theirs, level)
+        least, largest = np.linalg.eigvalsh(theirs / np.outer(error[several], error[several]))[
+            [0, -1]
+        ]
+        if least < -1e-10 * largest:
+            within = 1 - (1 - level) / int(several.sum())
+            notes = (*notes, "the uniform band is Bonferroni's: no such joint distribution exists")
         band[several] = t_quantile((1 + within) / 2, df[several]) * error[several]
     labels = list(estimate.terms["term"])
     return estimate.with_uncertainty(

@@ -8,14 +8,27 @@ import numpy as np
 import pandas as pd
 
 from didkit.errors import InferenceError
+from didkit.inference.arms import carried_by
+from didkit.inference.assumptions import assumes, sizes_in_words
 from didkit.inference.cluster import ClusterRobust
+from didkit.inference.conformal import Conformal
+from didkit.inference.conley_taber import ConleyTaber
+from didkit.inference.donald_lang import DonaldLang
+from didkit.inference.ferman_pinto import FermanPinto
+from didkit.inference.hagemann import Hagemann
+from didkit.inference.ibragimov_muller import IbragimovMuller
 from didkit.inference.jackknife import Jackknife
+from didkit.inference.lau_li import LauLi
 from didkit.inference.permutation import Permutation
 from didkit.inference.rule import recommend
+from didkit.inference.sign_flips import SignFlips
+from didkit.inference.wild import WildBootstrap
+from didkit.inference.wild_randomisation import WildRandomisation
 from didkit.results import Estimate, Inference
 
 __all__ = ["inference_table"]
 
+_FEW = 5  #: pilots up to which the plain wild bootstrap is of no use, and others are asked
 _NUMBERS = ("std_error", "statistic", "p_value", "conf_low", "conf_high", "df")
 
 
@@ -33,9 +46,10 @@ def inference_table(
     estimate : Estimate
         Of any estimator.
     methods : sequence of Inference, optional
-        By default the one that the estimate has, the one that the design recommends, then
-        permutation of t, CR2, CR3, permutation of the estimate and CR1 (conventional, for
-        comparison); the jackknife where there are no cross-products.
+        By default the one that the estimate has, the one that the design recommends, then every
+        method of didkit that may suit so many pilots, CR1 among them (conventional, for
+        comparison); what this design does not admit comes last, with the reason. Nothing refits
+        unit by unit unless it is the recommended one: ask for ``Jackknife()`` by name.
     term : str, optional
         By default ``estimate.main_term``.
     level : float, default 0.95
@@ -47,7 +61,10 @@ def inference_table(
         One row a method: ``method, estimate, std_error, statistic, p_value, conf_low, conf_high,
         df`` (estimate and error in the metric's unit), ``level``, ``used`` and ``recommended``
         (True in one row at most: the method that the estimate has; that the design recommends),
-        ``refused`` (why there is no number; empty where there is one), ``inference``.
+        ``refused`` (why there is no number; empty where there is one), ``assumes`` (what the
+        method takes for granted), ``size`` (how often it rejects a true null at 5 % in the
+        nearest design of docs/inference_sizes.md, in per cent by kind of noise; empty where it
+        was not simulated), ``inference``.
 
     Raises
     ------
@@ -86,25 +103,65 @@ def inference_table(
     held = estimate.uncertainty
     used = [] if held is None else [held.inference]
     wanted = list(methods) if methods is not None else [*used, primary, *_usual(estimate)]
+    n1, n0 = (int(n[m]) for n in carried_by(estimate))
     rows = []
     for one in dict.fromkeys(wanted):
-        row = _row(estimate, one, m, level)
+        row = _row(estimate, one, m, level, withhold=methods is None and one != primary)
         marks = {"used": one in used, "recommended": one == primary}
-        rows.append(row | marks | {"level": level, "inference": repr(one)})
-    marked = ["level", "used", "recommended", "refused", "inference"]
+        said = {"assumes": assumes(one), "size": sizes_in_words(one, n1, n0)}
+        rows.append(row | marks | said | {"level": level, "inference": repr(one)})
+    if methods is None:  # what the estimate has and what is recommended, then what serves
+        rows.sort(key=lambda row: (not row["used"], not row["recommended"], row["refused"] != ""))
+    marked = ["level", "used", "recommended", "refused", "assumes", "size", "inference"]
     return pd.DataFrame(rows, columns=["method", "estimate", *_NUMBERS, *marked])
 
 
 def _usual(estimate: Estimate) -> list[Inference]:
-    """List what readers of other software expect to see."""
-    permuted: list[Inference] = [Permutation("t"), ClusterRobust("CR2"), ClusterRobust("CR3")]
-    permuted += [Permutation("beta"), ClusterRobust("CR1")]
-    return permuted if estimate.normal is not None else [*permuted, Jackknife()]
+    """List what may suit so many pilots, and what readers of other software expect to see."""
+    n1 = int(carried_by(estimate)[0].max())
+    if estimate.sample.sets is not None:
+        of_sets: list[Inference] = [Permutation("t"), SignFlips(), IbragimovMuller()]
+        return [*of_sets, Jackknife(), Permutation("beta")]
+    made: list[Inference] = [
+        Permutation("t"),
+        ClusterRobust("CR2"),
+        ClusterRobust("CR2", df="welch"),
+        ClusterRobust("CR3"),
+        WildBootstrap(),
+        *([WildBootstrap(subclusters="cells")] if 1 < n1 <= _FEW else []),
+        *([WildRandomisation()] if n1 <= _FEW else []),
+        IbragimovMuller(),
+        FermanPinto(),
+        LauLi(),
+        *([Hagemann(), Conformal()] if n1 == 1 else []),
+        DonaldLang(),
+        Permutation("beta"),
+        ConleyTaber(),
+        ClusterRobust("CR1"),
+    ]
+    return made
 
 
-def _row(estimate: Estimate, inference: Inference, m: int, level: float) -> dict[str, object]:
+def _withheld(estimate: Estimate, inference: Inference, m: int) -> str:
+    """Say why a method that has a number is better not shown; empty where nothing is wrong."""
+    n1 = int(carried_by(estimate)[0][m])
+    plain = isinstance(inference, WildBootstrap) and inference.subclusters is None
+    if plain and 2 <= n1 <= _FEW:
+        return (
+            f"withheld: with {n1} pilots the restricted wild bootstrap hardly ever rejects "
+            "(MacKinnon & Webb 2017); ask for it by name"
+        )
+    return ""
+
+
+def _row(
+    estimate: Estimate, inference: Inference, m: int, level: float, *, withhold: bool
+) -> dict[str, object]:
     value = float(estimate.values[m])
     empty = dict.fromkeys(_NUMBERS, np.nan)
+    why = _withheld(estimate, inference, m) if withhold else ""
+    if why:
+        return {"method": _name(inference), "estimate": value, **empty, "refused": why}
     held = estimate.uncertainty
     try:
         again = held is None or held.inference != inference or held.level != level
@@ -130,4 +187,19 @@ def _name(inference: Inference) -> str:
         return inference.kind
     if isinstance(inference, Permutation):
         return f"permutation of {'t' if inference.statistic == 't' else 'the estimate'}"
-    return "cluster jackknife" if isinstance(inference, Jackknife) else repr(inference)
+    return _NAMES.get(type(inference), repr(inference))
+
+
+_NAMES: dict[type, str] = {
+    Conformal: "conformal over time",
+    ConleyTaber: "Conley–Taber",
+    DonaldLang: "pooled t (Donald–Lang)",
+    FermanPinto: "Ferman–Pinto",
+    Hagemann: "Hagemann",
+    IbragimovMuller: "Ibragimov–Müller",
+    Jackknife: "cluster jackknife",
+    LauLi: "Lau–Li",
+    SignFlips: "sign flips",
+    WildBootstrap: "wild bootstrap",
+    WildRandomisation: "wild randomisation",
+}

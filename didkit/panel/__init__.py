@@ -6,6 +6,7 @@ from didkit.panel.geography import codes_by_era
 from didkit.panel.identity import Identity, nearest, unit_id, unit_ids
 from didkit.panel.metric import METRICS, Metric
 from didkit.panel.panel import Panel
+from didkit.panel.site_means import site_means
 from didkit.panel.source import Source
 from didkit.panel.status import Cells, Status
 
@@ -22,6 +23,7 @@ __all__ = [
     "Status",
     "codes_by_era",
     "nearest",
+    "site_means",
     "unit_id",
     "unit_ids",
 ]

@@ -331,6 +331,14 @@ def cells_from_wide(
         dict(metrics) if isinstance(metrics, Mapping) else {column: column for column in metrics}
     )
     if exposure is not None:
+        column: object = exposure
+        if not isinstance(column, str):
+            raise PanelError(
+                needed="the name of one column of children, the denominator of every rate",
+                found=f"a {type(column).__name__}: {column!r}",
+                where="exposure=",
+                todo='write exposure="children"',
+            )
         given = {**given, exposure: "population"}
     if not given:
         raise PanelError(

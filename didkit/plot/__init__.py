@@ -6,8 +6,10 @@ made. In a notebook, end a cell with ``axes.figure`` to see it.
 """
 
 from didkit.plot.bands import detectable_effect
+from didkit.plot.breakdowns import breakdown
 from didkit.plot.choices import choices_by_metric, other_comparators
 from didkit.plot.contaminations import contamination
+from didkit.plot.contrasts import contrast_study
 from didkit.plot.dispatch import draw
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
@@ -27,10 +29,13 @@ from didkit.plot.reuses import reuse
 from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
+from didkit.plot.studies import study
 
 __all__ = [
+    "breakdown",
     "choices_by_metric",
     "contamination",
+    "contrast_study",
     "detectable_effect",
     "draw",
     "event_study",
@@ -53,5 +58,6 @@ __all__ = [
     "regression_to_the_mean",
     "reuse",
     "rollout",
+    "study",
     "trends",
 ]

@@ -46,7 +46,9 @@ from didkit.plot.reuses import reuse
 from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
+from didkit.plot.studies import study
 from didkit.results import Estimate, Finding
+from didkit.simulate.study import Study
 
 __all__ = ["draw"]
 
@@ -95,7 +97,7 @@ def draw(
 
     Parameters
     ----------
-    result : Estimate, Finding, Evaluation, Design, Balance or Power
+    result : Estimate, Finding, Evaluation, Design, Balance, Power or Study
         Told apart by what they hold, so that a new estimator has a picture on its first day: the
         gap before and after; one term a period; one term (trends with the counterfactual). A
         design: how often its comparators serve.
@@ -170,6 +172,8 @@ def _pictures(result: Any) -> tuple[dict[str, Callable[..., Axes]], str]:
         return {"love": love}, "love"
     if isinstance(result, Power):
         return {"power": power}, "power"
+    if isinstance(result, Study):
+        return {"study": study}, "study"
     if isinstance(result, Overview):
         return {"overview": overview}, "overview"
     raise _unknown(type(result).__name__)

@@ -110,13 +110,25 @@ def cells_in_words(result: MetricResult, level: float) -> str:
     )
 
 
+_LOUD = (
+    "ClusterRobust(kind='CR0'",
+    "ClusterRobust(kind='CR1'",
+    "Permutation(statistic='beta'",
+    "ConleyTaber",
+    "DonaldLang",
+    "Hagemann",
+    "LauLi",
+)
+
+
 def methods_in_words(result: MetricResult, level: float) -> str:
     """Say that methods of inference stand on both sides of the level, where they do.
 
-    CR0 and CR1 have no voice: with few pilots they reject a true null too often.
+    Methods that reject a true null too often with few pilots, or with pilots noisier than
+    comparators, have no voice unless one of them is the recommended one.
     """
     table = result.methods
-    loud = table["method"].str.startswith(("CR0", "CR1"))
+    loud = table["inference"].str.startswith(_LOUD) & ~table["recommended"].astype(bool)
     heard = table[np.isfinite(table["p_value"].astype(float)) & ~loud].sort_values("p_value")
     alpha = round(1 - level, 12)
     if heard.empty or not heard["p_value"].iloc[0] <= alpha < heard["p_value"].iloc[-1]:

@@ -19,7 +19,18 @@ from didkit.check import (
 )
 from didkit.design import Selection
 from didkit.errors import InferenceError, PlanError, is_number, is_whole
-from didkit.inference import ClusterRobust, Jackknife, Permutation
+from didkit.inference import (
+    ClusterRobust,
+    ConleyTaber,
+    DonaldLang,
+    FermanPinto,
+    IbragimovMuller,
+    Jackknife,
+    LauLi,
+    Permutation,
+    SignFlips,
+    WildBootstrap,
+)
 from didkit.report.plan_comparators import Comparators, comparators, sha256_of
 from didkit.report.plan_file import Section, written
 from didkit.results import Check, Inference
@@ -56,6 +67,13 @@ METHODS: dict[str, type[Inference]] = {
     "permutation": Permutation,
     "cluster_robust": ClusterRobust,
     "jackknife": Jackknife,
+    "wild_bootstrap": WildBootstrap,
+    "sign_flips": SignFlips,
+    "ferman_pinto": FermanPinto,
+    "conley_taber": ConleyTaber,
+    "donald_lang": DonaldLang,
+    "ibragimov_muller": IbragimovMuller,
+    "lau_li": LauLi,
 }
 
 PROTOCOL = (

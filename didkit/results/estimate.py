@@ -18,7 +18,7 @@ from didkit.markup import items, number, page, paragraph
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
 from didkit.results.draws import Draws, Exchange, Labels
-from didkit.results.leverage import leverage_table
+from didkit.results.leverage import leverage_table, who_carries
 from didkit.results.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -231,8 +231,9 @@ class Estimate:
         -------
         DataFrame
             Metric, estimator, estimand; pilots, comparators and clusters that carry it; effective
-            clusters (the least over terms); periods; cells used and cells without a value;
-            inference, level; least attainable p, draws and seed where they exist.
+            clusters (the least over terms); the largest leverage, partial leverage and influence
+            on `main_term`, and whose (`didkit.results.leverage`); periods; cells used and cells
+            without a value; inference, level; least attainable p, draws and seed where they exist.
         """
         sample, sure = self.sample, self.uncertainty
         log = sample.log
@@ -246,6 +247,7 @@ class Estimate:
             "clusters_pilots": len(np.unique(clusters[sample.pilot])),
             "clusters_comparators": len(np.unique(clusters[~sample.pilot])),
             "effective_clusters": self.effective_clusters(),
+            **who_carries(self),
             "periods": len(sample.periods),
             "first": sample.periods[0],
             "last": sample.periods[-1],

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
-from didkit.linear import partial_leverage
+from didkit.linear import Normal, delete_one, leverage, partial_leverage
 
 if TYPE_CHECKING:
     from didkit.results.estimate import Estimate
 
-__all__ = ["leverage_table"]
+__all__ = ["leverage_table", "who_carries"]
+
+Floats = NDArray[np.float64]
 
 
 def leverage_table(estimate: Estimate, term: str | None = None) -> pd.DataFrame:
@@ -92,6 +94,57 @@ def leverage_table(estimate: Estimate, term: str | None = None) -> pd.DataFrame:
         ["size", "cluster"], ascending=[False, True]
     )
     return made.loc[order.index].reset_index(drop=True)
+
+
+def who_carries(estimate: Estimate) -> dict[str, Any]:
+    """Say which clusters carry the main term of an estimate most; no refits.
+
+    Returns
+    -------
+    dict
+        ``leverage`` (the largest of a cluster, all parameters together) and ``leverage_of``
+        (whose), ``partial_leverage`` (the largest share of the information on `main_term`) and
+        ``partial_leverage_of``, ``influence`` (how far `main_term` moves, in the metric's unit,
+        without the cluster that moves it most) and ``influence_of``. NaN and "" where the estimate
+        has no cross-products, one cluster alone identifies the term, or effects cross clusters.
+        Ties by the cluster's label.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> found = who_carries(dk.DiD().fit(design, "cpp").infer(None))
+    >>> found["partial_leverage_of"] in design.pilots
+    True
+    """
+    names = ("leverage", "partial_leverage", "influence")
+    made: dict[str, Any] = {}
+    for name in names:
+        made |= {name: float("nan"), f"{name}_of": ""}
+    normal, contrast = estimate.normal, estimate.contrast
+    if normal is None or contrast is None:
+        return made
+    row = contrast[[estimate.place_of(None, where="glance")]]
+    whose = np.array(normal.labels or estimate.sample.cluster_labels)
+    for name in names:
+        try:
+            found = _measured(name, normal, row, estimate)
+        except InferenceError:  # the measure does not exist here: NaN says so
+            continue
+        size = np.round(np.abs(found) / max(np.abs(found).max(), 1e-300), 9)  # ties by label
+        at = min(np.flatnonzero(size == size.max()), key=lambda g: str(whose[g]))
+        made |= {name: float(found[at]), f"{name}_of": str(whose[at])}
+    return made
+
+
+def _measured(name: str, normal: Normal, row: Floats, estimate: Estimate) -> Floats:
+    """Return one measure of every cluster, (G,)."""
+    if name == "leverage":
+        return leverage(normal)
+    if name == "partial_leverage":
+        return partial_leverage(normal, row)[:, 0]
+    at = estimate.place_of(None, where="glance")
+    return np.asarray(delete_one(normal, row)[:, 0] - estimate.values[at])
 
 
 def _squared(

@@ -393,3 +393,7 @@ def test_a_real_error_travels_too():
 def test_first_few_counts_and_shows():
     assert first_few(range(7)) == "7 (0, 1, 2, 3, 4, …)"
     assert first_few(["a"]) == "1 (a)"
+
+
+def test_an_exposure_is_one_column_by_name():
+    refused("a dict", 'exposure="children"', exposure={"m": "children"})
