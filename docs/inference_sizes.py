@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
@@ -200,10 +201,12 @@ def run(name: str, seeds: int) -> pd.DataFrame:
     cell = cells()[name]
     begun = time.perf_counter()
     draws = DRAWS if cell.block == "printed" else DRAWS_NEW
-    made = study(LONG, cell.methods, cell.process, seeds, draws=draws)
+    first = zlib.crc32(name.encode())  # seeds of its own, so that cells are independent
+    which = range(first, first + seeds)
+    made = study(LONG, cell.methods, cell.process, which, draws=draws)
     table = made.table.assign(used=_used(made))
     if cell.cells_too:
-        other = study(dk.DiD(), CELLS_TOO, cell.process, seeds, draws=draws)
+        other = study(dk.DiD(), CELLS_TOO, cell.process, which, draws=draws)
         table = pd.concat([table, other.table.assign(used="WildBootstrap")], ignore_index=True)
     took = time.perf_counter() - begun
     front = {
@@ -277,7 +280,7 @@ def compare(cell: str, method: str, percent: float, seeds: int) -> float:
     if not text[:1].isdigit() or np.isnan(percent):
         return float("nan")
     theirs, n = float(text), THEIRS_MANY if method in PRECISE else THEIRS
-    rounding = (0.1 if "." in text else 1.0) / 12**0.5
+    rounding = (1.0 if text.strip("0").isdigit() and "." not in text else 0.1) / 12**0.5
     error = np.hypot(share_error(percent, seeds), share_error(theirs, n))
     return float((percent - theirs) / np.hypot(error, rounding))
 

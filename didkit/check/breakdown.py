@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -51,10 +50,10 @@ class Breakdown:
     **Shock.** One site's cells from the start on are shifted by the same amount, the panel is
     fitted and inferred again, and the smallest shift in either direction that changes the
     conclusion is sought on a grid (multiples of the shift that would do if the interval kept its
-    length, and the shift at which the pooled t is largest), then by bisection. A shift spreads the numbers too, so it may not exist; and a window
-    of shifts narrower than a step of the grid can be missed. After `DonaldLang` it is the root of a
-    quadratic, without a refit. Where comparators are matched on
-    what came before, or weighted, their weights stay.
+    length, and the shift at which the pooled t is largest), then by bisection. A shift spreads the
+    numbers too, so it may not exist; a window of shifts narrower than a step of the grid can be
+    missed. After `DonaldLang` it is the root of a quadratic, without a refit. Where comparators
+    are matched on what came before, or weighted, their weights stay.
 
     References
     ----------
@@ -292,39 +291,41 @@ def least_shocks(
     low, high = float(sure.conf_low[m]), float(sure.conf_high[m])
     near = min(abs(low), abs(high))
     found = np.full(len(wanted), np.inf)
-    if not np.isfinite(near):  # an interval without an end on one side keeps it
-        near = max(abs(float(estimate.values[m])), float(np.nanstd(sample.y)))
-    outside = not low <= 0 <= high
+    if near == 0 or np.isinf(near):  # at an end already; or an interval without any end
+        return (found if near else np.zeros(len(wanted))), 0
     shifted = _Shifted(estimate, m)
-    if np.isinf(low) and np.isinf(high):
-        return found, 0
     largest = _largest_t(estimate, m)
     n1, n0 = (int(estimate.terms[f"n_{arm}"].iloc[m]) for arm in ("pilots", "comparators"))
     for i, j in enumerate(steps(wanted.tolist(), "shifting one site at a time")):
         unit = near * (n1 if sample.pilot[j] else n0)
-        before = {1: 0.0, -1: 0.0}
-        for size, sign in _both_ways(unit, float(largest[j])):
-            if shifted.outside(j, sign * size * unit) == outside:
-                before[sign] = size
-                continue
-            kept, changed = before[sign], size
-            while changed - kept > tolerance * changed:
-                middle = (kept + changed) / 2
-                if shifted.outside(j, sign * middle * unit) == outside:
-                    kept = middle
-                else:
-                    changed = middle
-            found[i] = sign * changed * unit
-            break
+        kept = 0.0
+        for size in _sizes(unit, float(largest[j])):
+            both = [s for s in (1, -1) if shifted.outside(j, s * size * unit) != shifted.first]
+            if both:
+                edges = [_edge(shifted, j, s * unit, kept, size, tolerance) for s in both]
+                found[i] = min(edges, key=abs)
+                break
+            kept = size
     return found, shifted.count
 
 
-def _both_ways(unit: float, largest: float) -> Iterator[tuple[float, int]]:
-    """Go outward by the steps of the grid, on both sides at once, and by way of the largest t."""
-    found = [(size, sign) for size in _GRID for sign in (1, -1)]
-    if np.isfinite(largest) and unit > 0:
-        found.append((abs(largest) / unit, 1 if largest > 0 else -1))
-    yield from sorted(found, key=lambda one: one[0])
+def _sizes(unit: float, largest: float) -> list[float]:
+    """Return the steps outward, in units, by way of the largest t."""
+    extra = [abs(largest) / unit] if np.isfinite(largest) else []
+    return sorted({*_GRID, *extra} - {0.0})
+
+
+def _edge(
+    shifted: _Shifted, j: int, unit: float, kept: float, changed: float, tolerance: float
+) -> float:
+    """Halve the stretch between a shift that keeps the conclusion and one that changes it."""
+    while changed - kept > tolerance * changed:
+        middle = (kept + changed) / 2
+        if shifted.outside(j, middle * unit) == shifted.first:
+            kept = middle
+        else:
+            changed = middle
+    return changed * unit
 
 
 def _largest_t(estimate: Estimate, m: int) -> Floats:
@@ -357,6 +358,8 @@ class _Shifted:
     def __init__(self, estimate: Estimate, m: int) -> None:
         self.estimate, self.m, self.count = estimate, m, 0
         sample, panel = estimate.sample, estimate.design.panel
+        sure = estimate.attached
+        self.first = not sure.conf_low[m] <= 0 <= sure.conf_high[m]
         self.values = panel.cells(estimate.metric).value
         first = np.full(len(sample.units), min(sample.starts))
         first[sample.pilot] = np.array(sample.starts)[sample.cohort[sample.pilot]]

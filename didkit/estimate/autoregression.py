@@ -149,8 +149,8 @@ def whitening(coefficients: Floats, mask: Bools) -> Floats:
     --------
     >>> import numpy as np
     >>> made = whitening(np.array([0.5]), np.array([[True, True, False]]))
-    >>> (made @ np.ones(3)).round(6).tolist()  # the unit's effect is gone
-    [[0.0, 0.0, 0.0]]
+    >>> bool(np.abs(made @ np.ones(3)).max() < 1e-12)  # the unit's effect is gone
+    True
     """
     n_periods = mask.shape[1]
     cover = scipy.linalg.toeplitz(autocovariances(coefficients, n_periods))

@@ -125,7 +125,7 @@ class _Sweep:
         self.z = self._within(dummies[None])  # (J, S, T)
         self.level = None if sample.x is None else np.where(self.mask[:, None], sample.x, 0.0)
         if self.level is not None:
-            self.z = np.concatenate([self.z, self._within(self._centred(self.level))], axis=1)
+            self.z = np.concatenate([self.z, self._within(self.level)], axis=1)
         self.x = self._within(self.acts[None])  # (J, G, k, T)
         weighted = self.z * share[:, None, None]
         self.zz = np.einsum("jst,jut->jsu", weighted, self.z)
@@ -143,10 +143,6 @@ class _Sweep:
         """Subtract each unit's mean over its observed cells, or whiten; zero elsewhere."""
         if self.whiten is not None:
             return np.asarray(np.einsum("jst,j...t->j...s", self.whiten, values))
-        return self._centred(values)
-
-    def _centred(self, values: Floats) -> Floats:
-        """Subtract each unit's mean over its observed cells; zero elsewhere."""
         middle = (1,) * (values.ndim - 2)
         rate = self.rate.reshape(len(self.rate), *middle, -1)
         mask = self.mask.reshape(rate.shape)

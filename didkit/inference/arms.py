@@ -212,6 +212,8 @@ def not_traded(estimate: Estimate) -> tuple[str, str]:
     if sample.sets is not None and not sample.mask.all():
         n = int((~sample.mask.all(axis=1)).sum())
         return f"cells='observed' with gaps in {n} units: places are not alike", "cells='complete'"
+    if sample.sets is None and estimate.weights is None:
+        return "its weights depend on the outcome", "DiD()"
     return "other pilots would have other comparators", "a design with one pool of comparators"
 
 

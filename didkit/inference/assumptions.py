@@ -87,22 +87,25 @@ def _label(inference: Inference) -> str:
         if inference.df_used == "welch" and inference.kind == "CR2":
             return "Welch"
         usual = inference == ClusterRobust(inference.kind)
-        return inference.kind if usual else ""
+        return _CLUSTER.get(inference.kind, "") if usual else ""
     if isinstance(inference, Permutation):
         plain = inference == Permutation(
             inference.statistic, draws=inference.draws, seed=inference.seed
         )
-        return f"permutation {inference.statistic}" if plain else ""
+        return f"permutation {'t' if inference.statistic == 't' else 'β'}" if plain else ""
     if isinstance(inference, WildBootstrap):
         if inference.statistic != "CR1" or inference.scores != "plain":
             return ""
-        inside = "subcluster " if inference.subclusters == "cells" else ""
-        return f"{inside}wild {inference.null}" if inference.signs == "rademacher" else ""
+        if inference.signs != "rademacher" or inference.subclusters == "units":
+            return ""
+        return "wild subcluster" if inference.subclusters else f"wild {inference.null}"
     if isinstance(inference, LauLi):
-        return "Lau–Li" if inference.ratio == 1 else ""
+        return "Lau–Li, ratio 1" if inference.ratio == 1 else ""
     return _LABELS.get(type(inference), "")
 
 
+# the table's CR3 is the jackknife's, smaller by (G − 1)/G
+_CLUSTER = {"CR1": "CR1", "CR2": "CR2-BM", "CR3": "CR3", "CR3J": "CR3"}
 _LABELS: dict[type, str] = {
     Jackknife: "jackknife",
     DonaldLang: "pooled t",
@@ -126,7 +129,10 @@ def _table() -> dict[str, tuple[_Size, ...]]:
             if row["rejects"] == "":
                 continue
             one = _Size(
-                int(row["pilots"]), int(row["comparators"]), row["noise"], float(row["rejects"])
+                int(row["pilots"]),
+                int(row["comparators"]),
+                row["noise"],
+                100 * float(row["rejects"]),
             )
             found.setdefault(row["method"], []).append(one)
     return {method: tuple(rows) for method, rows in found.items()}

@@ -57,10 +57,13 @@ class Conformal:
     the interval is infinite. It is infinite too where half of the periods or more are treated: the
     mean over all periods then follows the effect. Exact for errors that are exchangeable over time
     ("all"), or approximately valid for stationary, weakly dependent ones with many periods before
-    the start ("moving_block"). It fails where the path drifts (no parallel trends) or its noise
-    changes over time. The effect tested is one constant; its interval says nothing about how the
-    effect moves. Needs one start, and a difference-in-differences with the same units in every
-    period; an event study's terms are measured from one period and are refused.
+    the start ("moving_block"): with twenty periods, four treated, and an AR(1) of .6 a 10 % test
+    rejects 11.6 % of true nulls by blocks and 15.6 % by "all" (AR(1) of .9: 18 and 27 %). It fails
+    where the path drifts (no parallel trends) or its noise changes over time. The effect tested is
+    one constant; its interval says nothing about how the effect moves, and does not exist (NaN,
+    with a note) where every constant is rejected. Needs one start, and a
+    difference-in-differences with the same units in every period; an event study's terms are
+    measured from one period and are refused, as are estimates with covariates.
 
     References
     ----------

@@ -80,7 +80,7 @@ class ConleyTaber:
             draws=self.draws,
             seed=self.seed,
             level=level,
-            method="Conley–Taber: comparators' deviations in the pilots' places",
+            method="Conley–Taber, comparators' deviations in the pilots' places",
             facts={},
             notes=(*notes, "pilots are taken to be as noisy as comparators"),
         )

@@ -74,8 +74,7 @@ class DonaldLang:
                 (both.pilots, both.pilot_at),
                 (both.comparators, both.comparator_at),
             ):
-                sign = 1 if at is both.pilot_at else -1
-                loadings[at, m] = sign / len(numbers)
+                loadings[at, m] = 1 / len(numbers)  # a unit has one sign in all terms: of its arm
                 residuals[at, m] = numbers - numbers.mean()
             df[m] = len(both.pilots) + len(both.comparators) - 2
         return from_covariance(

@@ -115,7 +115,7 @@ def _labels(estimate: Estimate, by: By, who: str) -> list[str]:
                 where=f"{who} of {estimate.metric.name!r}",
                 todo="choose one; the columns are: " + ", ".join(table.columns),
             )
-        given: dict[str, Any] = table[by].to_dict()
+        given: dict[Any, Any] = table[by].to_dict()
     else:
         given = {panel.canonical(unit): label for unit, label in by.items()}
     found = [given.get(unit) for unit in estimate.sample.units]

@@ -21,8 +21,6 @@ Floats = NDArray[np.float64]
 _WEIGHTS = np.linspace(0.0, 1.0, 401)[:-1]  #: where the bound is looked at before it is refined
 _LARGEST = 1e9  #: a breakdown ratio beyond this is infinite
 _FAR = 9.0  #: normal variables beyond this are certain
-_NODES, _MASSES = np.polynomial.legendre.leggauss(160)
-_POINTS, _STEPS = (_NODES + 1) * _FAR / 2, _MASSES * _FAR / 2
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Hagemann:
         return estimate.with_uncertainty(
             Uncertainty(
                 inference=self,
-                method=f"rearrangement test of one pilot (Hagemann), at most {self.ratio:g} times "
+                method=f"Hagemann, rearrangement test of one pilot, at most {self.ratio:g} times "
                 f"as noisy as {'all comparators but one' if self.exempt else 'all comparators'}",
                 level=level,
                 std_error=np.full(k, np.nan),
@@ -214,13 +212,21 @@ def _bound_at(w: float, q: int, ratio: float, exempt: int) -> float:
 
 def _all_below(s: Floats, n: int) -> Floats:
     """Return ``∫₀^∞ Φ(s y)^n φ(y) dy`` for every s, in y or in ``v = s y``, whichever is smooth."""
+    points, steps = _quadrature()
     s = s[:, None]
     wide = np.maximum(s, 1.0)
-    in_v = (scipy.special.ndtr(_POINTS) ** n * _density(_POINTS / wide) / wide) @ _STEPS
+    in_v = (scipy.special.ndtr(points) ** n * _density(points / wide) / wide) @ steps
     in_v += scipy.special.ndtr(-_FAR / wide[:, 0])
     narrow = np.minimum(s, 1.0)
-    in_y = (scipy.special.ndtr(narrow * _POINTS) ** n * _density(_POINTS)) @ _STEPS
+    in_y = (scipy.special.ndtr(narrow * points) ** n * _density(points)) @ steps
     return np.asarray(np.where(s[:, 0] > 1, in_v, in_y))
+
+
+@lru_cache(maxsize=1)
+def _quadrature() -> tuple[Floats, Floats]:
+    """Return Gauss and Legendre's points between 0 and `_FAR`, and their weights."""
+    points, steps = np.polynomial.legendre.leggauss(160)
+    return (points + 1) * _FAR / 2, steps * _FAR / 2
 
 
 def _density(x: Floats) -> Floats:

@@ -91,9 +91,9 @@ class IbragimovMuller:
             covariance,
             df,
             level=level,
-            method="t of the sets' differences (Ibragimov–Müller), n − 1 degrees of freedom"
+            method="Ibragimov–Müller, t of the sets' differences, n − 1 degrees of freedom"
             if sets
-            else "Welch's t (Ibragimov–Müller), min(n1, n0) − 1 degrees of freedom",
+            else "Ibragimov–Müller, Welch's t with min(n1, n0) − 1 degrees of freedom",
             notes=tuple(notes),
         )
 

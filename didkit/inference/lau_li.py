@@ -49,7 +49,8 @@ class LauLi:
 
     **Several pilots** is our extension, not the paper's: ``√(ρ²/n1 + 1/m)``, breakdown
     ``√(n1 · max(0, (T/t)² − 1/m))``. Exact for independent normal pilots with one standard
-    deviation, ρ times the comparators' common one. The pilots' own spread is not used.
+    deviation, ρ times the comparators' common one. The pilots' own spread is not used, so no
+    standard error is printed: it would not move when the pilots' numbers do.
 
     References
     ----------
@@ -89,15 +90,15 @@ class LauLi:
         loadings, residuals = np.zeros(shape), np.zeros(shape)
         df = np.full(estimate.n_terms, np.nan)
         breakdown = np.full(estimate.n_terms, np.nan)
-        several, proved = False, 1.0
+        several, proved = np.zeros(estimate.n_terms, dtype=bool), 1.0
         for m, both in taken.items():
             n1, n0 = len(both.pilots), len(both.comparators)
             loadings[both.pilot_at, m] = self.ratio / n1
-            loadings[both.comparator_at, m] = -1 / n0
+            loadings[both.comparator_at, m] = 1 / n0
             residuals[both.comparator_at, m] = both.comparators - both.comparators.mean()
             df[m] = n0 - 1
             breakdown[m] = _breakdown(both, level)
-            several = several or n1 > 1
+            several[m] = n1 > 1
             proved = min(proved, largest_level(n0, self.ratio))
         made = from_covariance(
             estimate,
@@ -105,13 +106,17 @@ class LauLi:
             product_covariance(loadings, residuals, df),
             df,
             level=level,
-            method=f"t against the comparators' spread (Lau–Li), pilots at most {self.ratio:g} "
+            method=f"Lau–Li, t against the comparators' spread, pilots at most {self.ratio:g} "
             "times as noisy, m − 1 degrees of freedom",
-            notes=(*self._notes(estimate, breakdown, several, proved, level), *lost),
+            notes=(*self._notes(estimate, breakdown, bool(several.any()), proved, level), *lost),
         )
         main = estimate.place_of(None, where=repr(self))
         facts = {"ratio": self.ratio, "breakdown_ratio": float(breakdown[main])}
-        return estimate.with_uncertainty(replace(made.attached, facts=facts))
+        sure = replace(made.attached, facts=facts)
+        if several.any():  # assumed, not estimated: it does not move when the pilots' numbers do
+            error = np.where(several, np.nan, sure.std_error)
+            sure = replace(sure, std_error=error, covariance=None)
+        return estimate.with_uncertainty(sure)
 
     def _notes(
         self,
@@ -127,7 +132,10 @@ class LauLi:
         ]
         notes += breakdown_in_words(list(estimate.terms["term"]), breakdown, level)
         if several:
-            notes.append("for several pilots the method is didkit's extension of Lau and Li's")
+            notes.append(
+                "for several pilots the method is didkit's extension of Lau and Li's; their own "
+                "spread is not used, so no standard error is printed"
+            )
         elif round(1 - level, 12) > proved:
             limit = f"only up to {100 * proved:.1f} %" if proved > 0 else "for four or more only"
             notes.append(f"that unequal comparators do no harm at level {level:g} is known {limit}")

@@ -143,15 +143,13 @@ def adjusted_p_values(
         joint = _joint(estimates, [rows[f] for f in family])
         everyone = np.arange(len(family), dtype=np.intp)
         alone = p[family]
-        for method in dict.fromkeys(methods):
-            if method == "max-t":
-                made = [max(joint.tail(j, everyone), alone[j]) for j in everyone]
-            elif method == "romano-wolf":
-                made = _step_down(joint, alone)
-            else:
-                continue
-            table[method] = np.nan
-            table.loc[family, method] = made
+        if "romano-wolf" in methods:
+            table["romano-wolf"] = np.nan
+            table.loc[family, "romano-wolf"] = _step_down(joint, alone)
+        if "max-t" in methods:
+            single = [max(joint.tail(j, everyone), alone[j]) for j in range(len(family))]
+            table["max-t"] = np.nan
+            table.loc[family, "max-t"] = single
         if "max-t" in methods:
             table["band_low"] = table["band_high"] = np.nan
             low, high = joint.intervals(level)
@@ -329,7 +327,7 @@ def _alike(one: Estimate, other: Estimate, inference: Permutation) -> None:
     differs = {
         "starts": starts[0] != starts[1],
         "strata": not np.array_equal(a.strata, b.strata),
-        "who has the cells of a pilot": not np.array_equal(*able),
+        "who has the cells of a pilot": not np.array_equal(able[0], able[1]),
         "places in matched sets": len(exchanges[0]) != len(exchanges[1])
         or any(not np.array_equal(x, y) for x, y in zip(*exchanges, strict=False)),
         "periods before the start, which the caliper uses": inference.caliper is not None

@@ -86,8 +86,8 @@ def could_be_pilots(estimate: Estimate, among: Sequence[str] | None, who: str) -
         raise InferenceError(
             needed="units of the panel",
             found=f"none called {first_few(unknown)}",
-            where=f"{who}(among=)",
-            todo="see panel.unit_ids",
+            where=who,
+            todo="give ids in among= as in panel.unit_ids",
         )
     named = np.isin(sample.units, list(codes.values()))
     able &= named | sample.pilot
@@ -96,7 +96,7 @@ def could_be_pilots(estimate: Estimate, among: Sequence[str] | None, who: str) -
             needed="units besides the pilots that could have been pilots",
             found=f"none of the {len(codes)} named that is a comparator of {sample.metric.name!r} "
             "with the cells of a pilot",
-            where=f"{who}(among=)",
+            where=who,
             todo="name more units, or leave among= out",
         )
     return able
@@ -129,7 +129,7 @@ def within_caliper(
             raise InferenceError(
                 needed=f"a value of {name!r} for every unit that could have been a pilot",
                 found=f"none before the first start for {first_few(gone)}",
-                where=f"{who}(caliper=)",
+                where=who,
                 todo="leave them out with among= or design.exclude, or choose another metric",
             )
         known = values[np.isfinite(values)]
@@ -138,7 +138,7 @@ def within_caliper(
             raise InferenceError(
                 needed=f"units that differ in {name!r}",
                 found="no spread between units before the first start",
-                where=f"{who}(caliper=)",
+                where=who,
                 todo="leave it out",
             )
         centre, mine = around.get(name, float(values[pilot].mean())), float(values[pilot].mean())
@@ -147,7 +147,7 @@ def within_caliper(
                 needed=f"actual pilots within {width:g} SD ({width * sd:.4g}) of {centre:.4g} in "
                 f"{name!r}",
                 found=f"a mean of {mine:.4g}",
-                where=f"{who}(around=)",
+                where=who,
                 todo="widen the caliper, or leave around= out: it is then around the pilots' mean",
             )
         columns.append(np.where(np.isfinite(values), values, 0.0))
@@ -174,14 +174,24 @@ def _before(estimate: Estimate, name: str, who: str) -> Floats:
         seen = np.isfinite(cells)
         count = seen.sum(axis=1)
         total = np.where(seen, cells, 0.0).sum(axis=1)
-        return np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
-    units = panel.units
-    if name in units.columns and pd.api.types.is_numeric_dtype(units[name]):
-        return units[name].to_numpy(dtype=np.float64, na_value=np.nan)[rows]
-    numbers = [c for c in units.columns if pd.api.types.is_numeric_dtype(units[c])]
+        made: Floats = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+        return made
+    columns = {str(c): _numbers(panel.units[c]) for c in panel.units.columns}
+    numbers = {c: values for c, values in columns.items() if values is not None}
+    if name in numbers:
+        return numbers[name][rows]
     raise InferenceError(
         needed="metrics of the panel, or columns of numbers of panel.units",
         found=repr(name),
-        where=f"{who}(caliper=)",
+        where=who,
         todo="choose from: " + ", ".join([*panel.metrics, *numbers]),
     )
+
+
+def _numbers(column: pd.Series) -> Floats | None:
+    """Return a column as numbers (panels hold attributes as text); None where it holds words."""
+    made = pd.to_numeric(column, errors="coerce")
+    words = made.isna() & column.notna() & (column.astype(str).str.strip() != "")
+    if words.any() or made.isna().all():
+        return None
+    return made.to_numpy(dtype=np.float64, na_value=np.nan)

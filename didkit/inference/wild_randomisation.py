@@ -91,9 +91,9 @@ class WildRandomisation:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> late = [unit for unit, start in design.rollout.starts.items() if start == "2019"]
-    >>> gap = dk.Gap().fit(design, "cpp")
-    >>> True
+    >>> together = design.drop("522")  # the others started in 2018
+    >>> did = dk.DiD("complete").fit(together, "cpp").infer(WildRandomisation(draws=199))
+    >>> bool(did["att"]["conf_low"] < 0 < did["att"]["conf_high"])  # the true effect is zero
     True
     """
 

@@ -109,16 +109,17 @@ class Signs:
             rows = min(size, self.total - start)
             if self.exact:
                 codes = np.arange(start, start + rows)[:, None] >> np.arange(self.n_groups)
-                yield 1.0 - 2.0 * (codes & 1)
+                yield np.asarray(1.0 - 2.0 * (codes & 1), dtype=np.float64)
             elif self.kind == "rademacher":
                 # one 64-bit number is drawn at a time, so chunks of any size give the same bits
                 words = -(-self.n_groups // 64)
                 drawn = generator.integers(0, 2**64, (rows, words), dtype=np.uint64)
                 octets = drawn.astype("<u8").view(np.uint8)
-                yield 1.0 - 2.0 * np.unpackbits(octets, axis=1, count=self.n_groups)
+                bits = np.unpackbits(octets, axis=1, count=self.n_groups)
+                yield np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
             else:
                 uniform = generator.random((rows, self.n_groups))
                 if self.kind == "webb":
-                    yield _WEBB[(6 * uniform).astype(np.intp)]
+                    yield np.asarray(_WEBB[(6 * uniform).astype(np.intp)], dtype=np.float64)
                 else:
                     yield np.where(uniform < _LOW, 1 - _GOLDEN, _GOLDEN)

@@ -294,8 +294,8 @@ def wild_draws(
     jackknife (3), then CR1 (1) or CR3 (3). Time and memory do not depend on the number of rows;
     signs are drawn in chunks, so memory grows by five numbers a draw and term only.
 
-    Fails with few pilots (MacKinnon & Webb 2017): restricted it hardly ever rejects with three
-    pilots of 150, unrestricted it rejects far too often.
+    Fails with few pilots (MacKinnon & Webb 2017): with two or three of 150 it hardly ever rejects
+    when restricted, and rejects 18 and 10 % of true nulls at 5 % when not.
 
     Examples
     --------
@@ -315,10 +315,19 @@ def wild_draws(
     made[:, 2:] *= scale
     least = 2.0 ** (1 - min(drawn.n_groups, 1000)) if restricted and signs == "rademacher" else 0.0
     least = least if drawn.exact else max(least, 1 / (1 + drawn.total))
-    own = [float((piece.own**2).sum()) * scale for piece in pieces]
     return [
-        WildDraws(float(row @ normal.beta), own[m], *made[m], drawn.exact, least)
-        for m, row in enumerate(rows)
+        WildDraws(
+            float(row @ normal.beta),
+            float((piece.own**2).sum()) * scale,
+            n0=made[m, 0],
+            n1=made[m, 1],
+            e0=made[m, 2],
+            e1=made[m, 3],
+            e2=made[m, 4],
+            exact=drawn.exact,
+            least_p=least,
+        )
+        for m, (row, piece) in enumerate(zip(rows, pieces, strict=True))
     ]
 
 
@@ -484,7 +493,7 @@ def _without(normal: Normal, x: Floats) -> Floats:
 def _wald(top: Floats, covariance: Floats) -> Floats:
     """``n' V⁻¹ n`` for each draw; infinite where V (scaled to unit diagonal) lacks full rank."""
     spread = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    lost = ~(spread > 0).all(axis=1)
+    lost: NDArray[np.bool_] = np.asarray(~(spread > 0).all(axis=1))
     spread = np.where(lost[:, None], 1.0, spread)
     scaled = covariance / (spread[:, :, None] * spread[:, None, :])
     values, vectors = np.linalg.eigh(scaled)

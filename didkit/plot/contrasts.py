@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.transforms import Affine2D, ScaledTranslation, blended_transform_factory
+from matplotlib.transforms import (
+    Affine2D,
+    BboxTransformTo,
+    ScaledTranslation,
+    blended_transform_factory,
+)
 
 from didkit.check import ContrastStudy
 from didkit.check.contrast_reference import Reference
@@ -137,7 +142,9 @@ def _lines(ax: Axes, data: pd.DataFrame, table: pd.DataFrame) -> list[EndLabel]:
 def _strip(ax: Axes, found: Reference, estimate: Estimate) -> None:
     """Draw the contrasts as a histogram below the paths, those as far from zero in colour."""
     down = (
-        Affine2D().scale(1 / 72) + ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
+        Affine2D().scale(1 / 72)
+        + ax.figure.dpi_scale_trans
+        + ScaledTranslation(0, 0, BboxTransformTo(ax.bbox))
     )
     below = ax.inset_axes(
         (0.0, -(_ABOVE + _STRIP), 1.0, _STRIP),
@@ -195,7 +202,20 @@ def _title(finding: Finding, found: Reference | None) -> str:
     )
     if found is None:
         return f"{said} (pooled t: {signed(facts['conf_low'])} to {signed(facts['conf_high'])})"
-    return f"{said}; {found.p_value:.0%} of contrasts are as far from zero"
+    return f"{said}; {percent(found.p_value)} of contrasts are as far from zero"
+
+
+def percent(share: float) -> str:
+    """Write a share in whole percent, or in tenths of one where it is small.
+
+    Examples
+    --------
+    >>> percent(0.25), percent(0.0042)
+    ('25%', '0.4%')
+    """
+    if share < 0.001:
+        return "under 0.1%"
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
 def _foot(finding: Finding, data: pd.DataFrame, found: Reference | None) -> str:

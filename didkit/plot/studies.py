@@ -144,7 +144,8 @@ def _percent(share: float) -> str:
 def _title(study: Study, data: pd.DataFrame) -> str:
     """Say how far the shares run, and between whom."""
     drawn = data[data["drawn"]]
-    low, high = drawn.loc[drawn["rejects"].idxmin()], drawn.loc[drawn["rejects"].idxmax()]
+    order = drawn.sort_values("rejects", kind="stable")
+    low, high = order.iloc[0], order.iloc[-1]
     several = data["term"].nunique() > 1
 
     def who(row: pd.Series) -> str:
@@ -153,7 +154,7 @@ def _title(study: Study, data: pd.DataFrame) -> str:
     if len(drawn) == 1:
         found = f"{_percent(float(low['rejects']))} ({who(low)})"
     elif low["rejects"] == high["rejects"]:
-        found = f"{_percent(float(low['rejects']))} by all {len(drawn)}"
+        found = f"{_percent(float(low['rejects']))} (all {len(drawn)} methods drawn)"
     else:
         found = (
             f"{_percent(float(low['rejects']))} ({who(low)}) to "

@@ -113,7 +113,6 @@ def cells_in_words(result: MetricResult, level: float) -> str:
 _LOUD = (
     "ClusterRobust(kind='CR0'",
     "ClusterRobust(kind='CR1'",
-    "Permutation(statistic='beta'",
     "ConleyTaber",
     "DonaldLang",
     "Hagemann",
@@ -124,8 +123,8 @@ _LOUD = (
 def methods_in_words(result: MetricResult, level: float) -> str:
     """Say that methods of inference stand on both sides of the level, where they do.
 
-    Methods that reject a true null too often with few pilots, or with pilots noisier than
-    comparators, have no voice unless one of them is the recommended one.
+    CR0 and CR1, and closed forms that take pilots to be as noisy as comparators, have no voice
+    unless one of them is the recommended one: they reject a true null too often.
     """
     table = result.methods
     loud = table["inference"].str.startswith(_LOUD) & ~table["recommended"].astype(bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from didkit.design import Neighbours
@@ -16,6 +17,8 @@ __all__ = ["methods", "methods_note"]
 _ADJUSTED = {
     "holm": "Holm's method",
     "benjamini-hochberg": "the method of Benjamini and Hochberg",
+    "romano-wolf": "the step-down of Romano and Wolf, from the same draws for all measures",
+    "max-t": "the distribution of the largest t, from the same draws for all measures",
 }
 
 
@@ -180,7 +183,8 @@ def _checks(evaluation: Evaluation) -> str:
 def _multiplicity(evaluation: Evaluation) -> str:
     """Say whether p-values are adjusted, and what several measures do where they are not."""
     n, record = len(evaluation.results), evaluation.record
-    if record is not None and record.multiplicity in _ADJUSTED:
+    made = record is not None and any(map(math.isfinite, record.adjusted.values()))
+    if made and record is not None and record.multiplicity in _ADJUSTED:
         return (
             f"p-values are adjusted by {_ADJUSTED[record.multiplicity]} within the primary and "
             "within the secondary measures; intervals are not adjusted."

@@ -5,14 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-__all__ = ["adjust"]
+from didkit.errors import InferenceError
+from didkit.inference import adjusted_p_values
+from didkit.results import Estimate
+
+__all__ = ["JOINT", "MULTIPLICITY", "adjust"]
 
 _NAMES = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
-_SAID = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg"}
+JOINT = ("romano-wolf", "max-t")  #: from joint draws, so they need the estimates themselves
+MULTIPLICITY = ("none", *_NAMES, *JOINT)
+_SAID = {
+    "holm": "Holm",
+    "benjamini-hochberg": "Benjamini–Hochberg",
+    "romano-wolf": "Romano and Wolf's step-down",
+    "max-t": "the largest t",
+}
 
 
 def adjust(
-    p_values: Mapping[str, float], families: Mapping[str, Sequence[str]], method: str
+    p_values: Mapping[str, float],
+    families: Mapping[str, Sequence[str]],
+    method: str,
+    estimates: Mapping[str, Estimate] | None = None,
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Adjust p-values inside each family.
 
@@ -22,9 +36,12 @@ def adjust(
         By metric; NaN where there is no test.
     families : mapping of str to sequence of str
         Metrics of each family: primary, secondary.
-    method : {"none", "holm", "benjamini-hochberg"}
-        Holm bounds the probability of one false rejection in the family, Benjamini–Hochberg the
-        expected share of false ones among the rejections.
+    method : {"none", "holm", "benjamini-hochberg", "romano-wolf", "max-t"}
+        Holm, Romano–Wolf and max-t bound the probability of one false rejection in the family,
+        Benjamini–Hochberg the expected share of false ones among the rejections.
+    estimates : mapping of str to Estimate, optional
+        By metric: what Romano–Wolf and max-t draw from (`didkit.adjusted_p_values`). Where they
+        cannot be drawn together there is no adjusted p-value, and a note says why.
 
     Returns
     -------
@@ -51,10 +68,19 @@ def adjust(
     for family, metrics in families.items():
         tested = [name for name in metrics if not math.isnan(p_values[name])]
         adjusted.update(dict.fromkeys(metrics, math.nan))
-        if tested:
+        n = len(tested)
+        if tested and method in JOINT:
+            try:
+                adjusted.update(_jointly(tested, method, estimates or {}))
+            except InferenceError as error:
+                notes.append(
+                    f"{family} metrics are not adjusted by {_SAID[method]}: {error.found}; "
+                    f"{error.todo}"
+                )
+                continue
+        elif tested:
             made = multipletests([p_values[name] for name in tested], method=_NAMES[method])[1]
             adjusted.update(zip(tested, map(float, made), strict=True))
-        n = len(tested)
         words = (
             f"{n} p-value{'s' * (n != 1)} of {family} metrics adjusted together by {_SAID[method]}"
         )
@@ -68,3 +94,15 @@ def adjust(
         "an adjusted p-value can disagree"
     )
     return adjusted, tuple(notes)
+
+
+def _jointly(
+    metrics: Sequence[str], method: str, estimates: Mapping[str, Estimate]
+) -> dict[str, float]:
+    """Adjust the main term of each metric's estimate by joint draws."""
+    made = adjusted_p_values(
+        [estimates[name] for name in metrics],
+        methods=(method,),
+        terms=list(dict.fromkeys(estimates[name].main_term for name in metrics)),
+    )
+    return dict(zip(made["metric"], map(float, made[method]), strict=True))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from didkit.errors import PlanError
 from didkit.panel import unit_id
 from didkit.report import plan_parts as parts
+from didkit.report.multiplicity import MULTIPLICITY
 from didkit.report.plan_comparators import Comparators, comparators
 from didkit.report.plan_file import Section, path_of, read_toml, there
 from didkit.report.plan_power import PowerPart, power
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "Plan"]
 
 VERSION = 1  #: of the format: the key ``didkit_plan``
-MULTIPLICITY = ("none", "holm", "benjamini-hochberg")
 _CALLED: dict[type, str] = {parts.DataFile: "path", parts.Rate: "metric", parts.Variant: "name"}
 
 
@@ -62,7 +62,7 @@ class Plan:
         What is measured about the estimates.
     sensitivity : tuple of Variant
         Alternatives of which the change is estimated too: other samples, windows, starts.
-    multiplicity : {"none", "holm", "benjamini-hochberg"}
+    multiplicity : {"none", "holm", "benjamini-hochberg", "romano-wolf", "max-t"}
         How p-values are adjusted, inside the primary metrics and inside the secondary ones.
     statements : mapping of str to str
         What the plan says in words about items of the protocol.

@@ -102,7 +102,7 @@ icc = 0.67                      # share of that variance that lasts
 ar1 = 0.14                      # of the rest, from one year to the next
 
 [multiplicity]
-method = "holm"                 # none, holm or benjamini-hochberg
+method = "holm"                 # none, holm, benjamini-hochberg, romano-wolf or max-t
 
 [protocol]                      # what the protocol table shows as planned, in words
 missing = "Cells without a value are left out; none is filled in."

@@ -275,7 +275,10 @@ def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataF
         name: float(result.did.attached.p_value[0]) for name, result in made.results.items()
     }
     adjusted, notes = adjust(
-        p_values, {str(role): names for role, names in families.items()}, plan.multiplicity
+        p_values,
+        {str(role): names for role, names in families.items()},
+        plan.multiplicity,
+        {name: result.did for name, result in made.results.items()},
     )
     refused = {name: result.refused for name, result in made.results.items()}
     not_made = refusals(_only(refused, plan.named_checks, named=True))
@@ -283,6 +286,10 @@ def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataF
     for row in others[others["refused"] != ""].itertuples():
         called = f"alternative {row.alternative!r}"
         not_made += refusals({str(row.metric): {called: str(row.refused)}})
+    for name, value in adjusted.items():
+        if math.isnan(value) and math.isfinite(p_values[name]):
+            said = next((note for note in notes if "are not adjusted by" in note), "")
+            not_made += refusals({name: {f"multiplicity {plan.multiplicity!r}": said}})
     return PlanRecord(
         plan=plan,
         frozen=compared.frozen,

@@ -122,16 +122,16 @@ class Task:
 
 def _own(inference: Inference, seed: int, draws: int | None) -> Inference:
     """Return the inference with random numbers of its own for this replication."""
-    if not is_dataclass(inference) or isinstance(inference, type):
-        return inference
-    names = {one.name for one in fields(inference)}
+    given: Any = inference
+    names = {one.name for one in fields(given)} if is_dataclass(given) else set[str]()
     other: dict[str, Any] = {}
     if "seed" in names:
-        mixed = np.random.SeedSequence([int(getattr(inference, "seed", 0)), seed])
+        mixed = np.random.SeedSequence([int(given.seed), seed])
         other["seed"] = int(mixed.generate_state(1)[0])
     if draws is not None and "draws" in names:
         other["draws"] = draws
-    return replace(inference, **other) if other else inference
+    made: Inference = replace(given, **other) if other else given
+    return made
 
 
 def _refused(

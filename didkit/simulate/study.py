@@ -113,13 +113,13 @@ class Study:
     def notes(self) -> tuple[str, ...]:
         """What a reader must know."""
         refused = [
-            f"{row.method} gave no p-value in {row.seeds:,} replications: {row.reason}"
-            for row in self.refusals.itertuples()
+            f"{row['method']} gave no p-value in {row['seeds']:,} replications: {row['reason']}"
+            for row in self.refusals.to_dict("records")
         ]
         chosen = [
-            f"{row.method} was {row.inference} in {row.seeds:,} replications"
-            for row in self.used.itertuples()
-            if row.method in self.advised
+            f"{row['method']} was {row['inference']} in {row['seeds']:,} replications"
+            for row in self.used.to_dict("records")
+            if row["method"] in self.advised
         ]
         return (self.reads, *chosen, *refused)
 

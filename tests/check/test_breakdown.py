@@ -13,8 +13,8 @@ from didkit.estimate import DiD, EventStudy
 from didkit.inference import ClusterRobust, DonaldLang, LauLi, Permutation
 from didkit.inference.samples import TwoSamples, two_samples
 
-N, T, START = 14, 6, 4
-STARTS = spread(N, 4, START)
+N, T, START = 9, 6, 4
+STARTS = spread(N, 3, START)
 CR2 = ClusterRobust("CR2")
 
 
@@ -33,7 +33,7 @@ def shifted(y: np.ndarray, unit: str, by: float) -> np.ndarray:
     return made
 
 
-@pytest.mark.parametrize("effect", [-12.0, -3.0])
+@pytest.mark.parametrize("effect", [-12.0, -6.0])
 @pytest.mark.parametrize("inference", [CR2, DonaldLang()])
 def test_the_conclusion_changes_there_and_not_before(effect, inference):
     y = outcome(effect)
@@ -42,15 +42,15 @@ def test_the_conclusion_changes_there_and_not_before(effect, inference):
     assert bool(found.facts["zero_outside"]) == now == (effect == -12.0)
     sites = found.table[found.table["unit_id"] != ""]
     some = sites[np.isfinite(sites["value"])]
-    assert len(some) > 5
+    assert len(some) > 2
     for unit, value in zip(some["unit_id"], some["value"], strict=True):
         assert zero_outside(shifted(y, unit, 1.0001 * value), inference) != now
-        for part in (-1.0, -0.5, 0.5, 0.9, 0.98):  # none smaller, of either sign
+        for part in (-1.0, -0.5, 0.5, 0.98):  # none smaller, of either sign
             assert zero_outside(shifted(y, unit, 0.9899 * part * value), inference) == now
 
 
 def test_the_search_finds_the_roots_of_the_pooled_t():
-    for seed, effect in ((1, -12.0), (2, -4.0), (3, 0.0)):
+    for seed, effect in ((1, -12.0), (6, -6.0)):
         made = DiD().fit(design_of(outcome(effect, seed), STARTS), "m").infer(DonaldLang())
         both = two_samples(made, 0, "a test")
         at = np.concatenate([both.pilot_at, both.comparator_at])
@@ -74,7 +74,7 @@ def test_pooled_shocks_put_zero_at_an_end_of_the_interval():
         assert np.abs(ends).min() == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("n1", [1, 4])
+@pytest.mark.parametrize("n1", [1, 3])
 def test_the_noise_ratio_is_that_of_lau_and_li(n1):
     starts = spread(N, n1, START)
     y = noise(N, T, 6) - 12.0 * treated((N, T), starts)
@@ -121,23 +121,23 @@ def test_facts_table_and_headline_agree():
 
 def test_the_level_is_asked_of_the_estimate_s_own_inference():
     made = DiD().fit(design_of(outcome(-5.0), STARTS), "m").infer(CR2)
-    wide, short = (made.check(Breakdown(level)).facts for level in (0.999, 0.3))
+    wide, short = (made.check(Breakdown(level, tolerance=0.3)).facts for level in (0.999, 0.3))
     assert (wide["zero_outside"], short["zero_outside"]) == (0.0, 1.0)
     assert (wide["level"], short["level"]) == (0.999, 0.3)
-    assert made.check(Breakdown()).facts["level"] == 0.95
+    assert made.check(Breakdown(tolerance=0.3)).facts["level"] == 0.95
 
 
 def test_scale_and_order_tell_nothing():
     y = outcome()
-    first = DiD().fit(design_of(y, STARTS), "m").infer(CR2).check(Breakdown())
-    larger = DiD().fit(design_of(1000 * y, STARTS), "m").infer(CR2).check(Breakdown())
+    first = DiD().fit(design_of(y, STARTS), "m").infer(CR2).check(Breakdown(tolerance=0.1))
+    larger = DiD().fit(design_of(1000 * y, STARTS), "m").infer(CR2).check(Breakdown(tolerance=0.1))
     assert larger.table["value"][2:].to_numpy() == pytest.approx(
         1000 * first.table["value"][2:].to_numpy()
     )
     assert larger.facts["smallest_in_sds"] == pytest.approx(first.facts["smallest_in_sds"])
     order = np.random.default_rng(1).permutation(N)
     moved = {int(np.flatnonzero(order == j)[0]): t for j, t in STARTS.items()}
-    other = DiD().fit(design_of(y[order], moved), "m").infer(CR2).check(Breakdown())
+    other = DiD().fit(design_of(y[order], moved), "m").infer(CR2).check(Breakdown(tolerance=0.1))
     assert sorted(other.table["value"][2:]) == pytest.approx(sorted(first.table["value"][2:]))
 
 
@@ -147,7 +147,7 @@ def test_one_pilot_and_a_permutation_that_can_never_reject():
     found = DiD().fit(design_of(y, starts), "m").infer(Permutation()).check(Breakdown())
     assert np.isnan(found.facts["ratio_observed"])
     assert "one pilot" in " ".join(found.notes)
-    # 1 of 14: the least p is .071, so no shift puts zero outside
+    # 1 of 9: the least p is .11, so no shift puts zero outside
     assert found.facts["zero_outside"] == 0
     assert np.isinf(found.facts["smallest_shock"])
     assert found.facts["refits"] == 0
@@ -156,7 +156,7 @@ def test_one_pilot_and_a_permutation_that_can_never_reject():
 
 def test_event_studies_and_comparators_are_served():
     made = EventStudy().fit(design_of(outcome(-15.0), STARTS), "m").infer(CR2)
-    found = made.check(Breakdown(units="comparators"))
+    found = made.check(Breakdown(units="comparators", tolerance=0.3))
     sites = found.table[found.table["unit_id"] != ""]
     assert set(sites["arm"]) == {"comparator"}
     assert len(sites) == N - len(STARTS)
@@ -164,7 +164,7 @@ def test_event_studies_and_comparators_are_served():
 
 
 def test_without_one_number_a_unit_the_ratio_is_nan_and_a_note_says_why():
-    starts = {1: 2, 5: 2, 9: 4}
+    starts = {1: 2, 5: 2, 7: 4}
     y = noise(N, T, 6) - 12.0 * treated((N, T), starts)
     found = DiD().fit(design_of(y, starts), "m").infer(CR2).check(Breakdown(tolerance=0.2))
     assert np.isnan(found.facts["ratio_needed"])
@@ -183,3 +183,12 @@ def test_unknown_options_are_refused(options):
 def test_an_estimate_without_an_interval_is_refused():
     with pytest.raises(InferenceError, match="an estimate with an inference"):
         DiD().fit(design_of(outcome(), STARTS), "m").infer(None).check(Breakdown())
+
+
+def test_a_window_between_two_steps_of_the_grid_is_found_by_way_of_the_largest_t():
+    y = np.column_stack([np.zeros(4), [0.0, 10.0, 8.0, 8.5]])
+    made = DiD().fit(design_of(y, {0: 1, 1: 1}), "m").infer(DonaldLang())
+    exact = pooled_shocks(two_samples(made, 0, "a test"), 0.95)
+    searched, _ = least_shocks(made, 0, np.arange(1), tolerance=0.001)
+    assert 9 < exact[0] < 10
+    assert searched[0] == pytest.approx(exact[0], rel=1.1e-3)

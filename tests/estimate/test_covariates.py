@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -208,7 +210,7 @@ def test_chunks_do_not_matter(monkeypatch):
     made = DiD(covariates=BOTH).fit(design(outcome(STAGGERED, True, 4, x), x, STAGGERED), "m")
     labels = shuffled(STAGGERED, 30, seed=1)
     whole = made.reassigned(labels)
-    monkeypatch.setattr("didkit.estimate.two_way.CHUNK", 700)
+    monkeypatch.setattr(sys.modules["didkit.estimate.two_way"], "CHUNK", 700)
     parts = made.reassigned(labels)
     for name in ("b", "a", "v0", "v1", "v2"):
         np.testing.assert_allclose(

@@ -231,7 +231,7 @@ def test_what_it_publishes_and_what_it_refuses():
     assert made.weights is None
     assert made.reassigned is None
     assert made.contributions is None
-    with pytest.raises(InferenceError):
+    with pytest.raises(InferenceError, match="weights depend on the outcome"):
         made.infer(Permutation(draws=99))
     assert np.isfinite(made.infer(ClusterRobust("CR2")).uncertainty.p_value[0])
     rows = np.repeat(np.arange(N)[:, None] // 2, T, axis=1)

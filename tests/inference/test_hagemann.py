@@ -15,7 +15,7 @@ import didkit as dk
 from didkit.design import MatchedSets
 from didkit.errors import InferenceError
 from didkit.inference import Hagemann
-from didkit.inference.hagemann import weight
+from didkit.inference.hagemann import _all_below, weight
 
 START = 2
 
@@ -68,6 +68,18 @@ def test_without_need_of_a_weight_it_is_0_and_the_bound_is_the_papers() -> None:
     assert weight(q, ratio, 0.025) == 0
     inside = quad(lambda y: norm.cdf(ratio * y) ** (q - 1) * norm.pdf(y), 0, np.inf)[0]
     assert bound(0.0, q, ratio, 1) == pytest.approx(5 / 2 ** (q + 1) + inside, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 20, 148])
+def test_the_integral_is_that_of_general_quadrature_for_any_ratio(n) -> None:
+    s = np.array([0.0, 0.3, 0.999, 1.001, 4.0, 30.0, 400.0])
+    for one, made in zip(s, _all_below(s, n), strict=True):
+        parts = np.array([0, 1e-3, 1e-2, 0.1, 0.3, 1, 3, 12])
+        whole = sum(
+            quad(lambda y, k=one: norm.cdf(k * y) ** n * norm.pdf(y), a, b)[0]
+            for a, b in itertools.pairwise(parts)
+        )
+        assert made == pytest.approx(whole, rel=1e-7, abs=1e-12)
 
 
 def by_rearranging(first: float, others: np.ndarray, w: float) -> bool:
@@ -135,6 +147,13 @@ def test_a_noisier_pilot_is_given_a_larger_p_and_a_wider_interval() -> None:
     assert all(np.diff([row["p_value"] for row in rows]) > 0)
     assert all(np.diff([row["conf_low"] for row in rows]) < 0)
     assert all(np.diff([row["conf_high"] for row in rows]) > 0)
+
+
+def test_an_effect_beyond_all_measure_has_an_infinite_breakdown_ratio() -> None:
+    y = noise(25, 4, 3)
+    y[8, START:] += 1e13
+    made = dk.DiD().fit(design_of(y, {8: START}), "m").infer(Hagemann())
+    assert made.attached.facts["breakdown_ratio"] == np.inf
 
 
 def test_too_few_comparators_give_an_infinite_interval_and_say_so() -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import codes, design_of, noise
+from helpers import FIRST, codes, design_of, frame_of, noise
 
-from didkit.design import MatchedSets
+from didkit.design import Design, MatchedSets, Pool, Rollout
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy, Gap
-from didkit.inference import ClusterRobust, Jackknife, Permutation, recommend
+from didkit.inference import (
+    ClusterRobust,
+    DonaldLang,
+    FermanPinto,
+    Jackknife,
+    Permutation,
+    SignFlips,
+    recommend,
+)
 from didkit.inference.arms import effective_comparators
+from didkit.panel import Panel
 from didkit.results import hooks
 
 
@@ -33,9 +42,9 @@ TABLE = [
     (1, 1, None, 1, Permutation("beta")),
     (1, 19, None, 1, Permutation("beta")),
     (1, 40, None, 1, Permutation("beta")),
-    (2, 2, None, 2, Permutation("t")),
-    (3, 3, None, 2, Permutation("t")),
-    (2, 3, None, 2, Permutation("t")),
+    (2, 2, None, 2, DonaldLang()),
+    (3, 3, None, 2, DonaldLang()),
+    (2, 3, None, 2, DonaldLang()),
     (6, 12, None, 4, Permutation("t")),
     (9, 36, None, 4, Permutation("t")),
     (6, 11, None, 6, ClusterRobust("CR2")),
@@ -46,8 +55,8 @@ TABLE = [
     (3, 4, None, 6, ClusterRobust("CR2")),
     (4, 3, None, 6, ClusterRobust("CR2")),
     (4, 4, None, 6, ClusterRobust("CR2")),
-    (6, 12, "own", 3, Permutation("t")),
-    (7, 14, "own", 3, Permutation("t")),
+    (6, 12, "own", 3, SignFlips()),
+    (7, 14, "own", 3, SignFlips()),
     (6, 12, "shared", 6, Jackknife()),  # two effective comparators
     (1, 2, "own", 1, Permutation("beta")),
     (5, 10, "own", 6, Jackknife()),
@@ -88,14 +97,18 @@ def test_clusters_above_units_take_cr2():
     assert advice.inference == ClusterRobust("CR2")
 
 
-def test_sets_in_which_no_p_is_small_enough_take_the_jackknife():
-    """One unit a stratum: nobody trades; two a stratum in one set: p is 1/2 at the least."""
+def test_shared_sets_in_which_no_p_is_small_enough_take_the_jackknife():
+    """One unit a stratum: nobody trades; two a stratum: p is 1/2 at the least."""
     ids = codes(18)
+    shared = MatchedSets({ids[i]: dict.fromkeys(ids[6:18], 1 / 12) for i in range(6)})
     for strata in (
         {unit: unit for unit in ids},
         {unit: "first" if j in (0, 6) else unit for j, unit in enumerate(ids)},
     ):
-        advice = recommend(DiD().fit(design(6, 12, "own", strata=strata), "m"))
+        made = design_of(
+            noise(18, 4, 18), dict.fromkeys(range(6), 2), against=shared, strata=strata
+        )
+        advice = recommend(DiD().fit(made, "m"))
         assert (advice.case, advice.inference) == (6, Jackknife())
         assert "the least p by permutation is" in advice.notes[0]
 
@@ -168,6 +181,7 @@ def test_sets_that_cannot_trade_take_the_jackknife_and_the_note_says_why():
     weights = {ids[i]: dict.fromkeys(ids[6 + 2 * i : 8 + 2 * i], 0.5) for i in range(6)}
     y = noise(18, 4, 1)
     median = MatchedSets(weights, aggregate="median")
+    shared = {ids[i]: dict.fromkeys(ids[6:18], 1 / 12) for i in range(6)}
     gaps = y.copy()
     gaps[7, 1] = np.nan
     clusters = {unit: str(j // 2) for j, unit in enumerate(ids)}
@@ -175,7 +189,7 @@ def test_sets_that_cannot_trade_take_the_jackknife_and_the_note_says_why():
     for made, why in (
         (DiD("complete").fit(design_of(y, starts, against=median), "m"), "needs aggregate='mean'"),
         (
-            DiD().fit(design_of(gaps, starts, against=MatchedSets(weights)), "m"),
+            DiD().fit(design_of(gaps, starts, against=MatchedSets(shared)), "m"),
             "needs cells='complete'",
         ),
         (
@@ -198,7 +212,7 @@ def test_notes_say_which_rule_applied_and_why_and_nothing_of_what_is_to_come():
             12,
             "own",
             "rule 3 (6 pilots, 12 comparators, matched sets; no comparator serves two pilots): "
-            "permutation of t within sets; the jackknife stands beside it",
+            "sign flips of the sets' differences; permutation within sets stands beside it",
         ),
         (
             7,
@@ -236,3 +250,45 @@ def test_an_estimate_shown_has_the_recommended_uncertainty(estimator, monkeypatc
     assert bare.tidy()["p_value"].isna().all()
     chosen = made.infer(ClusterRobust("CR2"))
     assert not any("rule" in note for note in chosen.uncertainty.notes)
+
+
+def sized(n0: int, sizes: str) -> DiD:
+    """One pilot and n0 comparators, rates with exposures."""
+    n = 1 + n0
+    frame = frame_of(noise(n, 4, 7))
+    count = {"differ": 100.0 + np.arange(n), "alike": np.full(n, 100.0)}[sizes]
+    frame["children"] = np.repeat(count, 4)
+    if sizes == "gone":
+        frame.loc[frame["la"] == codes(n)[3], "children"] = np.nan
+    panel = Panel.from_frame(frame, unit="la", period="year", metrics=["m"], exposure="children")
+    rollout = Rollout({codes(n)[0]: FIRST + 2})
+    return DiD().fit(Design(panel, rollout, against=Pool(), selection="bid"), "m")
+
+
+@pytest.mark.parametrize(
+    ("n0", "sizes", "method", "why"),
+    [
+        (20, "differ", FermanPinto(), "the comparators' noise at the pilot's size"),
+        (19, "differ", Permutation("beta"), "fewer than 20 comparators"),
+        (20, "alike", Permutation("beta"), "all sizes are alike"),
+    ],
+)
+def test_one_pilot_is_held_against_noise_at_its_size_where_sizes_are_known(n0, sizes, method, why):
+    made = sized(n0, sizes)
+    advice = recommend(made)
+    assert (advice.case, advice.inference) == (1, method)
+    assert why in advice.notes[0]
+    assert np.isfinite(made.infer().attached.p_value[0])
+
+
+def test_without_sizes_one_pilot_is_ranked():
+    advice = recommend(DiD().fit(design(1, 20), "m"))
+    assert advice.inference == Permutation("beta")
+    assert "sizes are not known" in advice.notes[0]
+
+
+def test_two_against_two_says_what_its_test_needs():
+    made = DiD().fit(design(2, 2), "m")
+    assert "equal-variance normal site shocks" in made.infer().attached.notes[0]
+    staggered = DiD().fit(design_of(noise(6, 5, 1), {0: 2, 1: 3, 2: 3}), "m")
+    assert recommend(staggered).inference == Permutation("t")  # no one number a unit

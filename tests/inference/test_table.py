@@ -41,7 +41,7 @@ def test_what_does_not_exist_is_refused_and_says_why() -> None:
     one = dk.DiD().fit(design_of(noise(30, 6, 3), {4: 3}), "m")
     table = one.inference_table().set_index("inference")
     refused = table.loc[[name for name in table.index if name.startswith("ClusterRobust")]]
-    assert len(refused) == 3
+    assert len(refused) == 4
     assert refused["refused"].str.contains("at least two clusters of pilots").all()
     assert refused[["p_value", "conf_low", "std_error"]].isna().all(axis=None)
     rank = table.loc["Permutation(statistic='beta', draws=9999, seed=0)"]

@@ -132,6 +132,7 @@ def test_a_negative_eigenvalue_is_said_and_not_repaired():
         sure = bare.infer(inference).attached
         np.testing.assert_allclose(sure.std_error[good], np.sqrt(np.diagonal(v)[good]), rtol=1e-9)
         assert np.isnan(sure.std_error[~good]).all()
+        assert any("is not positive" in note for note in sure.notes) == (not good.all())
         assert any("negative eigenvalue" in note for note in sure.notes) == (least[-1] < -1e-9)
         if good.sum() > 1 and np.linalg.eigvalsh(v[np.ix_(good, good)])[0] < -1e-6:
             reach = sure.band_high[good] - fitted.values[good]
@@ -305,6 +306,9 @@ def test_a_term_of_one_period_has_no_variance_by_period():
     one = EventStudy().fit(design_of(outcome(), spread(N, 4, 3)), "m")
     with pytest.raises(InferenceError, match="period of pilots on one side of the start"):
         one.infer(ClusterRobust("CR1", by="period"))
+    early = DiD().fit(design_of(outcome(), spread(N, 4, 1)), "m")
+    with pytest.raises(InferenceError, match="period of pilots on one side of the start"):
+        early.infer(ClusterRobust("CR1", by="period"))
     late = DiD().fit(design_of(outcome(), spread(N, 4, T - 1)), "m")
     with pytest.raises(InferenceError, match="period of pilots on one side of the start"):
         late.infer(ClusterRobust("CR1", by=("unit", "period")))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from helpers import codes, design_of, frame_of, long_of, noise, spread, treated, with_gaps
 from numpy.testing import assert_allclose
 
 from didkit.design import Design, MatchedSets, Rollout
 from didkit.errors import InferenceError
-from didkit.estimate import DiD, EventStudy
+from didkit.estimate import DiD, EventStudy, Gap
 from didkit.inference import ClusterRobust, WildBootstrap
 from didkit.linear import Normal, Signs, wild_draws, wild_joint
 from didkit.panel import Panel
@@ -143,16 +142,6 @@ def test_cells_draw_their_own_signs():
     assert "signs by cell" in sure.method
 
 
-def regions(y, n, above):
-    """A design clustered in regions of `n` units."""
-    ids = codes(len(y))
-    frame = frame_of(y).assign(region=np.repeat([f"r{j // n}" for j in range(len(y))], y.shape[1]))
-    geography = pd.Series({u: f"r{j // n}" for j, u in enumerate(ids)})
-    panel = Panel.from_frame(frame, unit="la", period="year", metrics=["m"])
-    rollout = Rollout({ids[j]: 2014 for j in above})
-    return panel, rollout, geography
-
-
 def test_units_below_regions():
     y = noise(18, 6, 5)
     design = design_of(y, dict.fromkeys([0, 1, 6, 12, 13], 3), clusters=by_threes(18))
@@ -166,6 +155,21 @@ def test_units_below_regions():
     alone = DiD().fit(design_of(y, dict.fromkeys([0, 1, 6, 12, 13], 3)), "m")
     with pytest.raises(InferenceError, match="clusters above units"):
         alone.infer(WildBootstrap(subclusters="units"))
+
+
+@pytest.mark.parametrize("estimator", [DiD("complete"), DiD(), Gap(), EventStudy()])
+def test_clusters_are_found_by_name(estimator):
+    """Twelve regions, of which r10 comes before r2 in the alphabet; units without cells."""
+    y = noise(36, 6, 5)
+    y[5, 2] = np.nan
+    y[20, :4] = np.nan
+    pilots = dict.fromkeys([0, 1, 6, 12, 13, 30], 3)
+    made = estimator.fit(design_of(y, pilots, clusters=by_threes(36)), "m")
+    plain, below = (
+        made.infer(WildBootstrap(subclusters=s, draws=99)).uncertainty for s in (None, "units")
+    )
+    assert_allclose(below.std_error, plain.std_error)
+    assert np.isfinite(below.p_value).all()
 
 
 def by_threes(n):
@@ -206,17 +210,33 @@ def test_few_pilots_are_named():
         assert not any("MacKinnon" in n for n in notes)
 
 
-def test_three_pilots_never_reject_when_restricted_and_do_when_not():
-    """MacKinnon & Webb (2017), on long differences of noise."""
-    X = np.column_stack([np.arange(40) < 3, np.ones(40)]).astype(float)
+def rejections(n1, seeds):
+    """Shares at 5 %, restricted and not: long differences of noise, n1 pilots of 150."""
+    X = np.column_stack([np.arange(150) < n1, np.ones(150)]).astype(float)
     rng, found = np.random.default_rng(0), []
-    for _ in range(150):
-        normal = Normal.from_rows(X, rng.normal(size=40), range(40))
+    for _ in range(seeds):
+        normal = Normal.from_rows(X, rng.normal(size=150), range(150))
         both = [wild_draws(normal, [1, 0], restricted=r, draws=199)[0] for r in (True, False)]
         found.append([one.p_value() <= 0.05 for one in both])
-    restricted, unrestricted = np.mean(found, axis=0)
+    return np.mean(found, axis=0)
+
+
+def test_two_pilots_never_reject_when_restricted_and_too_often_when_not():
+    """MacKinnon & Webb (2017)."""
+    restricted, unrestricted = rejections(2, 150)
     assert restricted == 0
-    assert unrestricted > 0.15
+    assert unrestricted > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n1", "restricted", "unrestricted"),
+    [(2, 0.0, 0.18), (3, 0.0, 0.10), (4, 0.039, 0.063), (5, 0.064, 0.062), (6, 0.044, 0.049)],
+)
+def test_size_as_documented(n1, restricted, unrestricted):
+    found = rejections(n1, 1000)
+    for share, said in zip(found, (restricted, unrestricted), strict=True):
+        assert abs(share - said) <= 3 * np.sqrt(said * (1 - said) * (1 / 1000 + 1 / 800))
 
 
 def test_two_against_two():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 import didkit as dk
@@ -89,8 +88,9 @@ def test_no_score_one_score_and_no_row_are_three_things():
 def test_the_order_of_the_rows_and_the_library_tell_nothing():
     frame = people()
     first = made(frame).tidy()
-    for other in (frame.sample(frac=1, random_state=1), pl.from_pandas(frame)):
-        pd.testing.assert_frame_equal(made(other).tidy(), first)
+    pd.testing.assert_frame_equal(made(frame.sample(frac=1, random_state=1)).tidy(), first)
+    pl = pytest.importorskip("polars")
+    pd.testing.assert_frame_equal(made(pl.from_pandas(frame)).tidy(), first)
 
 
 def test_a_metric_keeps_its_label_unit_and_direction():

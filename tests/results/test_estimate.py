@@ -252,3 +252,51 @@ def test_results_can_be_imported_alone():
     )
     assert done.stdout.strip() == "Estimate"
     assert importlib.import_module("didkit.results").Estimate is Estimate
+
+
+def test_glance_says_who_carries_the_estimate():
+    """Leverage and partial leverage in closed form; influence by refitting without each unit."""
+    made = fitted(DiD("complete")).infer(None)
+    row = made.glance().iloc[0]
+    # one mean and one difference: each pilot has leverage 1/n1, and most of the information
+    assert row["leverage"] == pytest.approx(1 / 4)
+    assert row["partial_leverage"] == pytest.approx(10 / (14 * 4))
+    first = codes(14)[min(STARTS)]  # all pilots alike: the first by id
+    assert row["leverage_of"] == row["partial_leverage_of"] == first
+    moved = {
+        unit: made.refit(made.design.drop(unit)).values[0] - made.values[0]
+        for unit in made.sample.units
+    }
+    most = max(moved, key=lambda unit: abs(moved[unit]))
+    assert row["influence_of"] == most
+    assert row["influence"] == pytest.approx(moved[most], rel=1e-9)
+
+
+@pytest.mark.parametrize("estimator", [DiD(), EventStudy()], ids=str)
+def test_glance_is_the_largest_of_the_tables(estimator):
+    made = fitted(estimator).infer(None)
+    row, table = made.glance().iloc[0], made.leverage()
+    assert row["partial_leverage"] == pytest.approx(table["share"].iloc[0], rel=1e-12)
+    assert row["partial_leverage_of"] == table["cluster"].iloc[0]
+    m = list(made.terms["term"]).index(made.main_term)
+    moved = [
+        abs(made.refit(made.design.drop(unit)).values[m] - made.values[m])
+        for unit in made.sample.units
+    ]
+    assert abs(row["influence"]) == pytest.approx(max(moved), rel=1e-8)
+    assert row["influence_of"] == made.sample.units[int(np.argmax(moved))]
+
+
+def test_glance_without_cross_products_or_a_second_pilot_has_nan():
+    ids = codes(14)
+    free = [unit for j, unit in enumerate(ids) if j not in STARTS]
+    against = MatchedSets({ids[j]: {free[0]: 0.5, free[1]: 0.5} for j in STARTS})
+    row = fitted(against=against).infer(None).glance().iloc[0]
+    for name in ("leverage", "partial_leverage", "influence"):
+        assert np.isnan(row[name])
+        assert row[f"{name}_of"] == ""
+    one = DiD().fit(design_of(noise(14, 6, 3), {2: 3}), "m").infer(None).glance().iloc[0]
+    assert one["partial_leverage_of"] == ids[2]
+    assert one["partial_leverage"] == pytest.approx(13 / 14)
+    assert np.isnan(one["influence"])  # without its only pilot there is no estimate
+    assert one["influence_of"] == ""

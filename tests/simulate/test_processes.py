@@ -47,7 +47,8 @@ def test_long_differences_have_the_moments_of_the_page(noise, pilots, skew):
         kurtosis = 9.0 if skew else 3.0
         close((w**2).mean() / variance, 1.0, w.size, (kurtosis - 1) ** 0.5)
     close((w0**3).mean(), skew, w0.size, 265**0.5 if skew else 15**0.5)
-    assert (m1 == 1).all() and (m0 == 1).all()
+    assert (m1 == 1).all()
+    assert (m0 == 1).all()
 
 
 def test_small_pilots_have_the_sizes_and_variances_of_the_page():
@@ -64,7 +65,8 @@ def test_small_pilots_have_the_sizes_and_variances_of_the_page():
 def test_one_seed_is_one_draw_and_an_effect_shifts_the_pilots_alone():
     process = LongDifferences(4, 11, "small")
     one, again, other = sample_of(process, 3), sample_of(process, 3), sample_of(process, 4)
-    assert (one.y == again.y).all() and (one.exposure == again.exposure).all()
+    assert (one.y == again.y).all()
+    assert (one.exposure == again.exposure).all()
     assert not (one.y == other.y).any(axis=0)[1]
     moved = sample_of(replace(process, effect=2.5), 3).y - one.y
     np.testing.assert_allclose(moved, np.outer(2.5 * one.pilot, [0, 1]), atol=1e-12)
@@ -97,7 +99,7 @@ PROCESSES = {
 
 @pytest.mark.parametrize("name", [*PROCESSES, "own", "own, window"])
 def test_the_short_way_lays_out_what_the_long_way_does(name):
-    """The sample lies ready; laid out anew from the panel it is the same, also of edited designs."""
+    """The sample lies ready; laid out anew it is the same, and so are those of edited designs."""
     if name.startswith("own"):
         _, design = evaluation()
         if name == "own, window":
@@ -159,7 +161,8 @@ def test_units_of_a_region_share_shocks(together):
 def test_pilots_start_when_the_shares_say_and_the_effect_begins_there():
     shares = (0.5, 0.25, 0.25)
     process = PanelProcess(pilots=9, comparators=20, before=3, after=4, starts=shares)
-    assert process.cohorts == (4, 3, 2) and sum(process.cohorts) == 9
+    assert process.cohorts == (4, 3, 2)
+    assert sum(process.cohorts) == 9
     sample = sample_of(process, 1)
     assert sample.starts == (3, 4, 5)
     assert np.bincount(sample.cohort[sample.pilot]).tolist() == [4, 3, 2]
@@ -170,7 +173,8 @@ def test_pilots_start_when_the_shares_say_and_the_effect_begins_there():
 def test_sets_are_own_or_shared():
     own = PanelProcess(pilots=4, comparators=12, before=2, after=2, sets=3)
     used = (sample_of(own, 1).sets > 0).sum(axis=0)
-    assert used.max() == 1 and used.sum() == 12
+    assert used.max() == 1
+    assert used.sum() == 12
     shared = replace(own, comparators=5, shared=True)
     weights = sample_of(shared, 1).sets
     assert (weights > 0).sum(axis=0).max() > 1
