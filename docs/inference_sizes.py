@@ -44,7 +44,7 @@ SIZES = HERE.parents[1] / "didkit" / "inference" / "sizes.csv"
 
 DRAWS = 599  # of the printed table
 DRAWS_NEW = 399  # of the others
-MOST_COVERAGE = 2000  # seeds, of each cell of the table of coverage
+MOST_NEW = 2000  # seeds of the others
 LONG = dk.DiD("complete")
 PLAIN: dict[str, Any] = {
     "CR1": dk.ClusterRobust("CR1"),
@@ -236,8 +236,7 @@ def todo(names: list[str], seeds: int, found: pd.DataFrame) -> dict[str, int]:
     """Return the cells that have not been run with so many seeds, and how many each needs."""
     every = cells()
     wanted = {
-        name: min(seeds, MOST_COVERAGE) if every[name].block == "coverage" else seeds
-        for name in names
+        name: seeds if every[name].block == "printed" else min(seeds, MOST_NEW) for name in names
     }
     if found.empty:
         return wanted
@@ -281,7 +280,8 @@ def compare(cell: str, method: str, percent: float, seeds: int) -> float:
         return float("nan")
     theirs, n = float(text), THEIRS_MANY if method in PRECISE else THEIRS
     rounding = (1.0 if text.strip("0").isdigit() and "." not in text else 0.1) / 12**0.5
-    error = np.hypot(share_error(percent, seeds), share_error(theirs, n))
+    together = (percent * seeds + theirs * n) / (seeds + n)  # the share, if the two are one
+    error = share_error(together, seeds + n) * ((seeds + n) ** 2 / (seeds * n)) ** 0.5
     return float((percent - theirs) / np.hypot(error, rounding))
 
 
@@ -398,7 +398,8 @@ what other programs would give, and the printed 0.0 of the wild bootstrap what i
 ## Further processes
 
 Panels of four periods before and three after (`PanelProcess`), analysed by one long difference a
-unit, with {draws_new} draws. *staggered*: three pilots start in each of three periods. *AR1 .6*:
+unit; {seeds_new:,} data sets and {draws_new} draws, here and below.
+*staggered*: three pilots start in each of three periods. *AR1 .6*:
 the passing part carries over. *regions*: nine regions, in which shocks correlate by .3, pilots in
 random ones, or *together* in the same one; nobody told the design. *small and skewed*: one number a
 unit, as small, with skewed noise.
@@ -417,7 +418,7 @@ several (*shared*).
 The packaged synthetic evaluation without its faults: levels, variation before the start ({metric}:
 standard deviation between authorities {between:.1f}, within {within:.1f} per 10,000, AR1 {ar1:.2f})
 and sizes are those of one draw, and the cells are drawn anew (`OwnPanel`) with no effect,
-{coverage_seeds:,} times. *sizes*: noise of variance a + b/M of the number of children M, b/M being
+{seeds_new:,} times. *sizes*: noise of variance a + b/M of the number of children M, b/M being
 {of_size:.0%} of the mean variance. *9 own sets*: three neighbours each that nobody shares. Share of
 nominal 95 % intervals that hold the truth; ⚑: outside 93 to 97.
 
@@ -448,7 +449,7 @@ def page(found: pd.DataFrame) -> str:
         error=share_error(5.0, seeds),
         draws=DRAWS,
         draws_new=DRAWS_NEW,
-        coverage_seeds=min(seeds, MOST_COVERAGE),
+        seeds_new=min(seeds, MOST_NEW),
         printed=printed_table(found),
         flags=flags(found),
         more=plain_table(found, names["printed"], NEW_COLUMNS),

@@ -166,7 +166,8 @@ class Sample:
     def keep(self, units: NDArray[np.bool_], reason: str, *, advice: str | None = None) -> Sample:
         """Return the sample of some units only; the others go to the log and the notes.
 
-        In matched sets the weights of a comparator that goes are shared by the others of its set.
+        In matched sets the weights of a comparator that goes are shared by the others of its set, and
+        comparators that served only pilots that go leave with them.
 
         Parameters
         ----------
@@ -213,7 +214,7 @@ class Sample:
         recode = np.full(len(self.starts) + 1, -1, dtype=np.intp)
         recode[kept_cohorts] = np.arange(len(kept_cohorts))
         codes, clusters = np.unique(self.clusters[units], return_inverse=True)
-        return replace(
+        made = replace(
             self,
             units=tuple(u for u, stays in zip(self.units, units, strict=True) if stays),
             names=tuple(n for n, stays in zip(self.names, units, strict=True) if stays),
@@ -236,3 +237,8 @@ class Sample:
             x=None if self.x is None else self.x[units],
             notes=(*self.notes, f"{first_few(gone)} left out: {reason}"),
         )
+        if sets is None or self.sets is None:
+            return made
+        served = (self.sets[:, units] > 0).any(axis=0)
+        idle = served & ~(sets > 0).any(axis=0) & ~made.pilot
+        return made.keep(~idle, "comparator of nobody but a pilot that is left out")

@@ -29,6 +29,7 @@ from didkit.results import Estimate, Inference
 __all__ = ["inference_table"]
 
 _FEW = 5  #: pilots up to which the plain wild bootstrap is of no use, and others are asked
+_HARDLY = 3  #: up to so many it rejects nothing: simulated in `WildBootstrap`
 _NUMBERS = ("std_error", "statistic", "p_value", "conf_low", "conf_high", "df")
 
 
@@ -147,9 +148,10 @@ def _withheld(estimate: Estimate, inference: Inference, m: int) -> str:
     n1 = int(carried_by(estimate)[0][m])
     plain = isinstance(inference, WildBootstrap) and inference.subclusters is None
     if plain and 2 <= n1 <= _FEW:
+        how = "hardly ever rejects" if n1 <= _HARDLY else "is unreliable"
         return (
-            f"withheld: with {n1} pilots the restricted wild bootstrap hardly ever rejects "
-            "(MacKinnon & Webb 2017); ask for it by name"
+            f"withheld: with {n1} pilots the restricted wild bootstrap {how} (MacKinnon & Webb "
+            "2017); ask for it by name"
         )
     return ""
 

@@ -338,7 +338,8 @@ def test_what_cannot_be_traded_is_refused_by_name():
 def test_both_stand_in_the_table():
     made = DiD().fit(design(own_sets(6, 3), noise(24, T, 1)), "m")
     table = inference_table(made).set_index("inference")
-    assert table.loc["Permutation(statistic='t', draws=9999, seed=0)", "recommended"]
+    assert table.loc["SignFlips(draws=9999, seed=0)", "recommended"]
+    assert table.loc["Permutation(statistic='t', draws=9999, seed=0)", "refused"] == ""
     for name in (repr(Permutation("t")), repr(Permutation("beta")), repr(Jackknife())):
         assert table.loc[name, "refused"] == ""
         assert 0 < table.loc[name, "p_value"] <= 1
