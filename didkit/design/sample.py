@@ -166,8 +166,8 @@ class Sample:
     def keep(self, units: NDArray[np.bool_], reason: str, *, advice: str | None = None) -> Sample:
         """Return the sample of some units only; the others go to the log and the notes.
 
-        In matched sets the weights of a comparator that goes are shared by the others of its set, and
-        comparators that served only pilots that go leave with them.
+        In matched sets the weights of a comparator that goes are shared by the others of its set,
+        and comparators that served only pilots that go leave with them.
 
         Parameters
         ----------

@@ -49,8 +49,8 @@ def inference_table(
     methods : sequence of Inference, optional
         By default the one that the estimate has, the one that the design recommends, then every
         method of didkit that may suit so many pilots, CR1 among them (conventional, for
-        comparison); what this design does not admit comes last, with the reason. Nothing refits
-        unit by unit unless it is the recommended one: ask for ``Jackknife()`` by name.
+        comparison); what this design does not admit comes last, with the reason. Only matched
+        sets are refitted unit by unit: elsewhere ask for ``Jackknife()`` by name.
     term : str, optional
         By default ``estimate.main_term``.
     level : float, default 0.95
@@ -129,18 +129,15 @@ def _usual(estimate: Estimate) -> list[Inference]:
         ClusterRobust("CR2", df="welch"),
         ClusterRobust("CR3"),
         WildBootstrap(),
-        *([WildBootstrap(subclusters="cells")] if 1 < n1 <= _FEW else []),
-        *([WildRandomisation()] if n1 <= _FEW else []),
-        IbragimovMuller(),
-        FermanPinto(),
-        LauLi(),
-        *([Hagemann(), Conformal()] if n1 == 1 else []),
-        DonaldLang(),
-        Permutation("beta"),
-        ConleyTaber(),
-        ClusterRobust("CR1"),
     ]
-    return made
+    if 1 < n1 <= _FEW:
+        made.append(WildBootstrap(subclusters="cells"))
+    if n1 <= _FEW:
+        made.append(WildRandomisation())
+    made += [IbragimovMuller(), FermanPinto(), LauLi()]
+    if n1 == 1:
+        made += [Hagemann(), Conformal()]
+    return [*made, DonaldLang(), Permutation("beta"), ConleyTaber(), ClusterRobust("CR1")]
 
 
 def _withheld(estimate: Estimate, inference: Inference, m: int) -> str:

@@ -48,7 +48,7 @@ from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
 from didkit.results import Estimate, Finding
-from didkit.simulate.study import Study
+from didkit.simulate.studies import Study
 
 __all__ = ["draw"]
 

@@ -24,7 +24,7 @@ from didkit.plot.style import (
     rows,
 )
 from didkit.results import tables
-from didkit.simulate.study import Study
+from didkit.simulate.studies import Study
 
 __all__ = ["study"]
 

@@ -13,7 +13,7 @@ from didkit.simulate.process import EvaluationProcess, MetricProcess
 from didkit.simulate.processes import LongDifferences, PanelProcess
 from didkit.simulate.publish import write_published
 from didkit.simulate.selection import SelectionProcess, selection_study
-from didkit.simulate.study import Study, study
+from didkit.simulate.studies import Study, study
 
 __all__ = [
     "PACKAGED_SEED",
