@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 import signs_of_safety as example
 
 METRICS = ("cin", "icpc", "cpp", "cla")
-ALONE = "926"  # Norfolk, a large authority
+ALONE = "935"  # Suffolk, a large authority
 METHODS: dict[str, dk.ClusterRobust | object] = {
     "permutation of t": dk.Permutation("t"),
     "CR2, Bell–McCaffrey": dk.ClusterRobust("CR2"),

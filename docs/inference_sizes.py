@@ -44,7 +44,7 @@ SIZES = HERE.parents[1] / "didkit" / "inference" / "sizes.csv"
 
 DRAWS = 599  # of the printed table
 DRAWS_NEW = 399  # of the others
-MOST_NEW = 2000  # seeds of the others
+MOST_NEW = 1000  # seeds of the others
 LONG = dk.DiD("complete")
 PLAIN: dict[str, Any] = {
     "CR1": dk.ClusterRobust("CR1"),

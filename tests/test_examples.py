@@ -58,3 +58,29 @@ def test_readme_s_lines_on_designs_run(capsys: pytest.CaptureFixture[str]) -> No
     assert "would be found with probability 80%" in power
     assert choices.startswith("With 2 other choices of comparators")
     assert chosen.startswith("Without any effect, pilots chosen by the mean of the years before")
+
+
+def test_one_pilot_prints_its_answers_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ROOT / "examples" / "few_pilots.py"
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 50
+    assert "python examples/few_pilots.py --out FOLDER" in text
+    out = tmp_path / "not there yet"
+    monkeypatch.setattr(sys, "argv", [str(file), "--out", str(out)])
+    runpy.run_path(str(file), run_name="__main__")
+    what, sized, rank, ratio, headline, name = capsys.readouterr().out.strip().splitlines()
+    others = int(what.split("one pilot against ")[1].split()[0])
+    assert others > 100
+    assert sized.startswith("Ferman–Pinto: ")
+    low, high = (float(end) for end in sized.split("(")[1].split(")")[0].split(" to "))
+    place, among = (int(word) for word in rank.split() if word.isdigit())
+    assert among == others + 1
+    assert 1 <= place <= among
+    assert float(ratio.split("a pilot ")[1].split()[0]) > 0
+    assert ("Zero is inside" in headline) == (low < 0 < high)
+    (picture,) = out.iterdir()
+    assert name == str(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert imread(picture)[..., :3].std() > 0.05

@@ -23,7 +23,7 @@ from didkit.inference.wild import WildBootstrap
 from didkit.inference.wild_randomisation import WildRandomisation
 from didkit.results import Inference
 
-__all__ = ["assumes", "known_sizes", "sizes_in_words"]
+__all__ = ["assumes", "equal_noise", "known_sizes", "sizes_in_words"]
 
 _OF_CLASS: dict[type, str] = {
     Jackknife: "many clusters in both arms, none of which dominates",
@@ -72,6 +72,34 @@ def assumes(inference: Inference) -> str:
             return "shocks independent from cell to cell inside a unit"
         return "symmetric shocks; six pilots or more"
     return _OF_CLASS.get(type(inference), "")
+
+
+def equal_noise(inference: Inference, n_pilots: int = 2) -> bool:
+    """Whether a method takes pilots to be (at most) as noisy as comparators.
+
+    A method of one's own may say it in an attribute ``equal_noise``.
+
+    Parameters
+    ----------
+    inference : Inference
+        With its options: `LauLi` and `Hagemann` grant pilots more noise where their ratio is
+        above 1, `Permutation` of t does not need it unless a single pilot is ranked.
+    n_pilots : int, default 2
+        That carry the term: one pilot has no t, and is ranked by the estimate.
+
+    Examples
+    --------
+    >>> equal_noise(ConleyTaber()), equal_noise(LauLi(2)), equal_noise(ClusterRobust("CR2"))
+    (True, False, False)
+    """
+    own = getattr(inference, "equal_noise", None)
+    if isinstance(own, bool):
+        return own
+    if isinstance(inference, Permutation | WildRandomisation):
+        return inference.statistic == "beta" or n_pilots == 1
+    if isinstance(inference, LauLi | Hagemann):
+        return inference.ratio <= 1
+    return isinstance(inference, DonaldLang | ConleyTaber)
 
 
 class _Size(NamedTuple):

@@ -16,6 +16,7 @@ TIES = 1e-9  #: statistics within this, relatively, are tied, and ties count
 GRID = 48  #: hypotheses looked at before the ends are bisected
 REACH = 8.0  #: how many times the width of the interval is searched for effects accepted again
 BISECTIONS = 60
+ROOM = 50_000  #: numbers held at once: hypotheses × draws
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,22 @@ class _Test:
 
     def p(self, thetas: Floats) -> Floats:
         """Return the p-value of each hypothesised effect."""
-        made = np.empty(len(thetas))
-        for i, theta in enumerate(thetas):
-            top = (self.b - theta * self.a) ** 2
-            mine = (self.estimate - theta) ** 2
-            if self.studentised:
-                # compare squares without dividing: a draw without variance is extreme
-                against = self.v0 - 2 * theta * self.v1 + theta**2 * self.v2
-                count = np.count_nonzero(top * self.variance >= mine * against * (1 - TIES))
-            else:
-                count = np.count_nonzero(top >= mine * (1 - TIES))
-            count += self.lost
-            made[i] = count / self.n if self.exact else (1 + count) / (1 + self.n)
-        return made
+        rows = max(1, ROOM // max(len(self.b), 1))
+        count = np.concatenate(
+            [self._as_large(thetas[i : i + rows, None]) for i in range(0, len(thetas), rows)]
+        )
+        count += self.lost
+        return np.asarray(count / self.n if self.exact else (1 + count) / (1 + self.n))
+
+    def _as_large(self, theta: Floats) -> NDArray[np.int64]:
+        """Count the draws whose statistic is as large as the actual one, for each of (m, 1)."""
+        top = (self.b - theta * self.a) ** 2
+        mine = (self.estimate - theta) ** 2 * (1 - TIES)
+        if not self.studentised:
+            return np.asarray(np.count_nonzero(top >= mine, axis=1))
+        # compare squares without dividing: a draw without variance is extreme
+        against = self.v0 - theta * (2 * self.v1 - theta * self.v2)
+        return np.asarray(np.count_nonzero(top * self.variance >= mine * against, axis=1))
 
 
 def _end(test: _Test, alpha: float, side: float) -> tuple[float, bool]:

@@ -146,16 +146,18 @@ def errors_of(numbers: Floats, *, draws: int, seed: int) -> Errors:
     (array([3., 2., 1.]), True, 0.5, 0.25)
     """
     n1, n0 = numbers.shape
-    alike = _alike(numbers)
+    chosen, exact = _listed_or_chosen(n1, n0, draws, seed, alike=_alike(numbers))
+    made = numbers[np.arange(n1), chosen].mean(axis=1)
+    return Errors(-np.sort(-np.abs(made)), exact)
+
+
+def _listed_or_chosen(n1: int, n0: int, draws: int, seed: int, *, alike: bool) -> tuple[Ints, bool]:
+    """List who may take the pilots' places if there are no more ways than draws; else draw."""
     total = math.comb(n0, n1) if alike else math.perm(n0, n1)
-    if total <= draws:
-        list_all = itertools.combinations if alike else itertools.permutations
-        chosen = np.array(list(list_all(range(n0), n1)), dtype=np.intp)
-        made = numbers[np.arange(n1), chosen].mean(axis=1)
-    else:
-        chosen = _chosen(n1, n0, draws, seed)
-        made = numbers[np.arange(n1), chosen].mean(axis=1)
-    return Errors(-np.sort(-np.abs(made)), total <= draws)
+    if total > draws:
+        return _chosen(n1, n0, draws, seed), False
+    list_all = itertools.combinations if alike else itertools.permutations
+    return np.array(list(list_all(range(n0), n1)), dtype=np.intp), True
 
 
 def _alike(numbers: Floats) -> bool:
@@ -200,8 +202,9 @@ def _joint(
     n0 = len(first.comparator_at)
     if len(pilots) > n0:
         return None
-    chosen = _chosen(len(pilots), n0, draws, seed)
-    null = np.full((draws, k), np.nan)
+    alike = all(len(p.pilot_at) == len(pilots) and _alike(numbers[m]) for m, p in found.items())
+    chosen, _ = _listed_or_chosen(len(pilots), n0, draws, seed, alike=alike)
+    null = np.full((len(chosen), k), np.nan)
     for m, placebo in found.items():
         mine = chosen[:, np.searchsorted(pilots, placebo.pilot_at)]
         null[:, m] = numbers[m][np.arange(len(placebo.pilot_at)), mine].mean(axis=1)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from didkit.errors import InferenceError
 from didkit.inference.arms import carried_by
-from didkit.inference.assumptions import assumes, sizes_in_words
+from didkit.inference.assumptions import assumes, equal_noise, sizes_in_words
 from didkit.inference.cluster import ClusterRobust
 from didkit.inference.conformal import Conformal
 from didkit.inference.conley_taber import ConleyTaber
@@ -63,7 +63,8 @@ def inference_table(
         df`` (estimate and error in the metric's unit), ``level``, ``used`` and ``recommended``
         (True in one row at most: the method that the estimate has; that the design recommends),
         ``refused`` (why there is no number; empty where there is one), ``assumes`` (what the
-        method takes for granted), ``size`` (how often it rejects a true null at 5 % in the
+        method takes for granted), ``equal_noise`` (True where that pilots are as noisy as
+        comparators is part of it), ``size`` (how often it rejects a true null at 5 % in the
         nearest design of docs/inference_sizes.md, in per cent by kind of noise; empty where it
         was not simulated), ``inference``.
 
@@ -109,11 +110,16 @@ def inference_table(
     for one in dict.fromkeys(wanted):
         row = _row(estimate, one, m, level, withhold=methods is None and one != primary)
         marks = {"used": one in used, "recommended": one == primary}
-        said = {"assumes": assumes(one), "size": sizes_in_words(one, n1, n0)}
+        said: dict[str, object] = {
+            "assumes": assumes(one),
+            "equal_noise": equal_noise(one, n1),
+            "size": sizes_in_words(one, n1, n0),
+        }
         rows.append(row | marks | said | {"level": level, "inference": repr(one)})
     if methods is None:  # what the estimate has and what is recommended, then what serves
         rows.sort(key=lambda row: (not row["used"], not row["recommended"], row["refused"] != ""))
-    marked = ["level", "used", "recommended", "refused", "assumes", "size", "inference"]
+    said_too = ["assumes", "equal_noise", "size", "inference"]
+    marked = ["level", "used", "recommended", "refused", *said_too]
     return pd.DataFrame(rows, columns=["method", "estimate", *_NUMBERS, *marked])
 
 
@@ -183,9 +189,11 @@ def _row(
 def _name(inference: Inference) -> str:
     """Name an inference that made nothing."""
     if isinstance(inference, ClusterRobust):
-        return inference.kind
+        return inference.kind + (", Welch's degrees of freedom" if inference.df == "welch" else "")
     if isinstance(inference, Permutation):
         return f"permutation of {'t' if inference.statistic == 't' else 'the estimate'}"
+    if isinstance(inference, WildBootstrap) and inference.subclusters is not None:
+        return f"wild bootstrap, signs by {inference.subclusters.removesuffix('s')}"
     return _NAMES.get(type(inference), repr(inference))
 
 

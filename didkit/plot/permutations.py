@@ -1,7 +1,8 @@
-"""The histogram of a permutation: where the actual statistic stands among all assignments."""
+"""The histogram of what p counts: assignments, bootstrap draws, sign flips or placebo errors."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
-from didkit.inference import Permutation
+from didkit.inference import (
+    ConleyTaber,
+    FermanPinto,
+    Permutation,
+    SignFlips,
+    WildBootstrap,
+    WildRandomisation,
+)
 from didkit.inference.invert import TIES
 from didkit.plot.style import (
     FAINT,
@@ -33,16 +41,42 @@ __all__ = ["permutation"]
 
 Floats = NDArray[np.float64]
 _BINS = 40
+_SAME = 1e-9  # a share and the p that was made of it
 _TICK = 0.1  # height of the ticks of the most extreme draw, of the Axes
 
 
+@dataclass(frozen=True)
+class _Words:
+    """What is counted, one of them, how each comes about, and what several do."""
+
+    many: str
+    one: str
+    under: str
+    does: tuple[str, str] = ("gives", "give")
+
+
+_PLACEBO = _Words("placebo errors", "placebo error", "of each placebo", ("is", "are"))
+_WORDS: dict[type, _Words] = {
+    Permutation: _Words("assignments", "assignment", "under each assignment"),
+    WildBootstrap: _Words("bootstrap draws", "bootstrap draw", "in each bootstrap draw"),
+    WildRandomisation: _Words(
+        "bootstrap draws of placebo pilots", "bootstrap draw", "in each bootstrap draw"
+    ),
+    SignFlips: _Words("sign flips", "sign flip", "under each sign flip"),
+    ConleyTaber: _PLACEBO,
+    FermanPinto: _PLACEBO,
+}
+
+
 def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the statistic under every assignment, with the actual one and the least p attainable.
+    """Draw the statistic in every draw, with the actual one and the least p attainable.
 
     Parameters
     ----------
     estimate : Estimate
-        With a `Permutation` attached.
+        With `Permutation`, `WildBootstrap`, `WildRandomisation`, `SignFlips`, `ConleyTaber` or
+        `FermanPinto` attached: the statistic under each assignment, in each bootstrap draw, under
+        each sign flip, or the error of each placebo.
     term : str, optional
         By default ``estimate.main_term``.
     ax : Axes, optional
@@ -58,7 +92,7 @@ def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = N
     Raises
     ------
     InferenceError
-        If the inference is not a permutation, or the term has no permutation test.
+        If the inference is none of these or kept no draws, or the term has no test.
     EstimationError
         If there is no such term.
 
@@ -72,12 +106,15 @@ def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = N
     >>> len(permutation(did).data)
     199
     """
-    sure, m = _permuted(estimate, term)
+    sure, m, words = _drawn(estimate, term)
     null = np.asarray(sure.null, dtype=float)[:, m]
+    if isinstance(sure.inference, WildRandomisation):  # terms may have fewer draws than the table
+        null = null[: int(np.flatnonzero(np.isfinite(null)).max(initial=-1)) + 1]
     actual = float(sure.statistic[m])
     finite = np.isfinite(null)
+    ties = TIES if _strict(sure) else -TIES
     with np.errstate(invalid="ignore"):
-        large = ~finite | (null**2 >= actual**2 * (1 - TIES))
+        large = ~finite | (null**2 >= actual**2 * (1 + ties))
     data = pd.DataFrame({"draw": np.arange(len(null)), "statistic": null, "as_large": large})
     ax = canvas(ax, height=4.3)
     shown, counted = null[finite], large[finite]
@@ -97,41 +134,50 @@ def permutation(estimate: Estimate, term: str | None = None, ax: Axes | None = N
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     least = _least(ax, sure, shown, edges)
     unit = f", {estimate.metric.unit or 'units of the metric'}" if name != "t" else ""
-    ax.set_xlabel(f"{name[:1].upper() if name != 't' else name}{name[1:]} under each "
-                  f"assignment{unit}")  # fmt: skip
+    shown_name = {"t": "t", "estimate": "Error" if words is _PLACEBO else "Estimate"}[name]
+    ax.set_xlabel(f"{shown_name} {words.under}{unit}")
     return finish(
         ax,
-        _title(estimate, data, actual, name, float(sure.p_value[m])),
+        _title(estimate, data, sure, m, name, words),
         data,
-        foot=_foot(sure, int((~finite).sum()), least),
-        ylabel="Assignments",
+        foot=_foot(
+            sure, m, data["as_large"].to_numpy(dtype=bool), int((~finite).sum()), least, words
+        ),
+        ylabel=f"{words.one[:1].upper()}{words.one[1:]}s",
     )
 
 
-def _permuted(estimate: Estimate, term: str | None) -> tuple[Uncertainty, int]:
-    """Return the permutation and the place of the term; refuse what has none."""
+def _drawn(estimate: Estimate, term: str | None) -> tuple[Uncertainty, int, _Words]:
+    """Return the draws, the place of the term, and their words; refuse what has none."""
     m = estimate.place_of(term, where="the picture of a permutation")
     sure = estimate.uncertainty
-    if sure is None or sure.null is None or not isinstance(sure.inference, Permutation):
+    words = None if sure is None else _WORDS.get(type(sure.inference))
+    if sure is None or sure.null is None or words is None:
         raise InferenceError(
-            needed="an estimate with a permutation attached",
+            needed="an inference that kept its draws: a permutation, a bootstrap, sign flips or "
+            "placebo errors",
             found="no inference" if sure is None else sure.method,
             where="the picture of a permutation",
             todo="write estimate.infer(Permutation(draws=9999, seed=1))",
         )
-    if not np.isfinite(sure.statistic[m]) or not np.isfinite(sure.p_value[m]):
+    tested = np.isfinite(sure.statistic[m]) and np.isfinite(sure.p_value[m])
+    if not tested or not np.isfinite(np.asarray(sure.null)[:, m]).any():
         raise InferenceError(
-            needed="a term with a permutation test",
+            needed="a term with a test by draws",
             found=f"{estimate.terms['term'].iloc[m]!r} without one",
             where="the picture of a permutation",
             todo="see the notes of the estimate, or choose another term",
         )
-    return sure, m
+    return sure, m, words
 
 
 def _statistic_name(estimate: Estimate, sure: Uncertainty, m: int) -> str:
     """Name the statistic: a term carried by one pilot is ranked by the estimate."""
     chosen: Any = sure.inference
+    if isinstance(chosen, WildBootstrap):
+        return "t"
+    if isinstance(chosen, ConleyTaber | FermanPinto | SignFlips):
+        return "estimate"
     studentised = chosen.statistic == "t" and int(estimate.terms["n_pilots"].iloc[m]) > 1
     return "t" if studentised else "estimate"
 
@@ -202,28 +248,48 @@ def _least(ax: Axes, sure: Uncertainty, shown: Floats, edges: Floats) -> str:
     return words
 
 
-def _title(estimate: Estimate, data: pd.DataFrame, actual: float, name: str, p: float) -> str:
-    """Say how many assignments give as large a statistic."""
-    count, said = int(data["as_large"].sum()), tables.p_value(p)
-    give = "gives" if count == 1 else "give"
+def _title(
+    estimate: Estimate, data: pd.DataFrame, sure: Uncertainty, m: int, name: str, words: _Words
+) -> str:
+    """Say how many draws give as large a statistic."""
+    count, said = int(data["as_large"].sum()), tables.p_value(float(sure.p_value[m]))
+    actual = float(sure.statistic[m])
+    does = words.does[0 if count == 1 else 1]
+    given = "" if words is _PLACEBO else f"{_an(name)} "
     return (
-        f"{estimate.metric.label}: {count:,} of {len(data):,} assignments {give} {_an(name)} as "
-        f"far from 0 as {signed(actual)}, so p {said if said.startswith('<') else f'= {said}'}"
+        f"{estimate.metric.label}: {count:,} of {len(data):,} {words.many} {does} {given}"
+        f"{_as_far(sure)} {signed(actual)}, so p {said if said.startswith('<') else f'= {said}'}"
     )
+
+
+def _strict(sure: Uncertainty) -> bool:
+    """Whether p counts only draws that are larger."""
+    return getattr(sure.inference, "ties", "count") == "strict"
+
+
+def _as_far(sure: Uncertainty) -> str:
+    return "further from 0 than" if _strict(sure) else "as far from 0 as"
 
 
 def _an(name: str) -> str:
     return "an estimate" if name == "estimate" else "a t"
 
 
-def _foot(sure: Uncertainty, lost: int, least: str) -> str:
-    exact = bool(sure.facts["exact"])
-    how = (
-        "Every assignment is listed, the actual one among them: p is the share shaded."
-        if exact
-        else "p counts the actual assignment too: (1 + shaded) / (1 + drawn)."
-    )
-    parts = ["Shaded: as far from 0 as the actual one.", how]
+def _foot(
+    sure: Uncertainty, m: int, large: NDArray[np.bool_], lost: int, least: str, words: _Words
+) -> str:
+    """Say how p follows from what is shaded, as far as it does."""
+    count, n, p = int(large.sum()), len(large), float(sure.p_value[m])
+    if abs(p - count / n) < _SAME:
+        among = ", the actual one among them" if isinstance(sure.inference, Permutation) else ""
+        how = f"Every {words.one} is listed{among}: p is the share shaded."
+    elif abs(p - (1 + count) / (1 + n)) < _SAME:
+        drawn = "listed" if sure.facts["exact"] else "drawn"
+        actual = "assignment" if isinstance(sure.inference, Permutation) else "one"
+        how = f"p counts the actual {actual} too: (1 + shaded) / (1 + {drawn})."
+    else:
+        how = f"Shaded here: {count / n:.2%}; p is of the test's own draws."
+    parts = [f"Shaded: {_as_far(sure)} the actual one.", how]
     if lost:
         parts.append(f"{lost:,} draws without a statistic count as shaded and are not drawn.")
     parts.append(f"Black ticks: the most extreme draw; {least}.")

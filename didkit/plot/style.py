@@ -41,6 +41,7 @@ __all__ = [
     "points",
     "row_size",
     "rows",
+    "width_of_foot",
 ]
 
 # Okabe & Ito's vermilion and blue; the vermilion of thin lines and text is a shade darker, so
@@ -151,14 +152,28 @@ def _hang(ax: Axes, title: Text, *, foot: bool) -> None:
         ax.xaxis.label.set(transform=across, x=edge)
 
 
+def width_of_foot(ax: Axes) -> int:
+    """Letters that a line of the foot will hold, once the labels on the left are there."""
+    return _per_line(ax, SMALL, _hangs(ax))
+
+
 def _wrapped(ax: Axes, text: str, size: float, hung: bool) -> str:
-    """Break a text into lines that reach from the Axes' left to its right, or the figure's."""
+    """Break each line of a text into lines that have room."""
+    per_line = _per_line(ax, size, hung)
+    parts = text.split("\n")
+    return "\n".join(
+        line for part in parts for line in textwrap.wrap(part, per_line, break_long_words=False)
+    )
+
+
+def _per_line(ax: Axes, size: float, hung: bool) -> int:
+    """Letters from the Axes' left to its right, or the figure's."""
     across = _width(ax)
     if len(ax.figure.axes) == 1:  # a title may run over the labels at the ends of lines
         taken = 12 if hung else _left_margin(ax)
         across = 72 * ax.figure.bbox.width / ax.figure.dpi - taken
-    per_line = max(24, int(across / (size * (0.54 if size == SMALL else 0.59))))
-    return "\n".join(textwrap.wrap(text, per_line, break_long_words=False)) if text else ""
+    letter = 0.54 if size == SMALL else 0.62 if hung else 0.59  # bold ones are wider
+    return max(24, int(across / (size * letter)))
 
 
 def _left_margin(ax: Axes) -> float:

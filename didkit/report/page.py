@@ -47,6 +47,9 @@ _MONTHS = (
 )  # fmt: skip
 
 
+_BROAD = ("forest",)  #: tables of sentences, which need the width of the page
+
+
 @dataclass(frozen=True)
 class _Shown:
     """A picture as the template needs it."""
@@ -59,6 +62,7 @@ class _Shown:
     points: int
     note: str
     table: Markup
+    broad: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Section:
     label: str
     words: dict[str, str]
     pictures: list[_Shown]
+    broad: list[_Shown]
     refused: list[str]
     checks: list[tuple[str, str, str]]
 
@@ -190,11 +195,13 @@ def _metric(evaluation: Evaluation, at: int, album: Album) -> _Section:
     checks = evaluation.checks()
     mine = checks[checks["metric"] == metric].to_dict("records")
     drawn = [one for one in album.of(metric) if one.kind != "missing"]
+    shown = _shown(evaluation, drawn)
     return _Section(
         id=f"m-{at}",
         label=evaluation[metric].metric.label,
         words=sentences(evaluation, metric),
-        pictures=_shown(evaluation, drawn),
+        pictures=shown,
+        broad=[one for one in shown if one.broad],
         refused=_refused(album, metric),
         checks=[(check_name(row["check"]), row["question"], row["found"]) for row in mine],
     )
@@ -227,6 +234,7 @@ def _shown(evaluation: Evaluation, pictures: tuple[Picture, ...] | list[Picture]
                 points=round(picture.width),
                 note=picture.note,
                 table=_data_table(frame, picture, label, heads, at),
+                broad=picture.kind in _BROAD,
             )
         )
     return made
@@ -240,7 +248,9 @@ def _data_table(
         title += ". Where a cell is blank the value is observed"
     if picture.kind == "rollout":
         title += ". Where a cell is blank the authority is untreated"
-    return html_table(frame, title, name=f"{at}-data", heads=heads)
+    head = picture.kind in _BROAD
+    numeric = ("estimate", "interval") if head else ()
+    return html_table(frame, title, name=f"{at}-data", heads=heads, head=head, numeric=numeric)
 
 
 def _plan(evaluation: Evaluation) -> dict[str, Any] | None:

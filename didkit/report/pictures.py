@@ -32,7 +32,7 @@ KINDS = {
     "leave_one_out": "Leaving one out",
     "regression_to_the_mean": "What the choice of pilots would show by itself",
     "forest": "Other ways to say how sure",
-    "permutation": "The same statistic had others been pilots",
+    "permutation": "The statistic among its draws",
     "leverage": "Who carries the answer",
     "missing": "Cells without a value",
     "rollout": "Who started when",

@@ -57,7 +57,10 @@ _HEADS = {
     "method": "Method",
     "std_error": "Standard error",
     "p_value": "p",
-    "refused": "Refused because",
+    "refused": "No number because",
+    "interval": "Interval",
+    "assumes": "Takes for granted",
+    "size": "Rejects a true null at 5%, simulated in the nearest design",
     "cluster": "Cluster",
     "share": "Share of the whole",
     "pilots_served": "Pilots served",
@@ -95,17 +98,6 @@ _DROPPED = {
     ],
     "overview": ["metric"],
     "long_differences": ["y", "weight"],
-    "forest": [
-        "y",
-        "drawn",
-        "df",
-        "inference",
-        "recommended",
-        "statistic",
-        "level",
-        "used",
-        "main",
-    ],
 }
 
 
@@ -331,12 +323,32 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         shown = shown.drop(columns="label")
         shown.insert(0, "label", label)
     if kind == "forest":
-        shown = shown.assign(method=_marked(data))
+        shown = _methods(data)
     if kind in ("overview", "love"):
         heads["label"] = "Measure"
     kept = [name for name in shown.columns if shown[name].notna().any()]
     kept = [name for name in kept if not (shown[name].astype(object) == "").all()]
     return shown[kept], heads
+
+
+def _methods(data: pd.DataFrame) -> pd.DataFrame:
+    """Lay methods out by what a reader asks of each; a refused one has its reason only."""
+    drawn = data["drawn"].astype(bool)
+    ends = zip(data["conf_low"], data["conf_high"], strict=True)
+    made = pd.DataFrame(
+        {
+            "method": _marked(data),
+            "estimate": [signed(value) for value in data["estimate"]],
+            "interval": [f"{signed(low)} to {signed(high)}" for low, high in ends],
+            "p_value": data["p_value"].to_numpy(),
+            "refused": data["refused"].to_numpy(),
+        }
+    )
+    for name in ("assumes", "size"):
+        if name in data.columns:
+            made.insert(len(made.columns) - 1, name, data[name].to_numpy())
+    made.loc[~drawn.to_numpy(), ["estimate", "interval"]] = ""
+    return made
 
 
 def _binned(data: pd.DataFrame) -> pd.DataFrame:

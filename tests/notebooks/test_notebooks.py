@@ -68,11 +68,12 @@ def notebook(number: str) -> Path:
 # -- form ------------------------------------------------------------------------------------------
 
 
-def test_the_three_notebooks_are_there() -> None:
+def test_the_four_notebooks_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
         "01_quickstart",
         "02_before_and_after",
         "03_whom_to_compare",
+        "04_how_sure",
     ]
 
 
@@ -546,3 +547,110 @@ def test_the_third_runs_through_with_predictions(tmp_path: Path) -> None:
     assert "You said 90 comparators: 26 off." in said
     assert "You said 2 lists: 2 off." in said
     assert "You said 10." in said
+
+
+# -- 04: how sure ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    source = code(notebook("04"))
+    assert source.count("seeds=60") == 2
+    return run(source.replace("seeds=60", "seeds=30"), "sure", tmp_path_factory.mktemp("beside"))
+
+
+def test_the_dozen_rows_are_what_the_prose_says(sure: tuple[dict[str, Any], str]) -> None:
+    names, said = sure
+    table = names["table"].set_index("method")
+    assert len(table) == 12  # "a dozen"
+    assert {names["nine"].starts[u] for u in names["nine"].pilots} == {"2018"}
+    assert len(names["nine"].pilots) == 9 == int(names["did"].terms["n_pilots"].iloc[0])
+    assert table["estimate"].nunique() == 1  # "the same data, the same estimate"
+    leave_out = names["leave_out"]
+    assert 0 < leave_out.sum() < 12  # "it matters which method is asked"
+    assert table["p_value"].min() == pytest.approx(0.01, abs=0.005)  # "p = .01 or p = .06"
+    assert table["p_value"].max() == pytest.approx(0.06, abs=0.005)
+    assert not leave_out.iloc[0]  # the recommended one
+    assert f"{leave_out.sum()} of 12 intervals leave zero out" in said
+    # the shortest two are those that leave the error of the comparators' mean out, and say so
+    width = (table["conf_high"] - table["conf_low"]).sort_values()
+    shortest = sorted(name.split(",")[0] for name in width.index[:2])
+    assert shortest == ["Conley–Taber", "Ferman–Pinto"]
+    assert "the error of the comparators' mean is left out" in said
+    assert names["ends"][0] < 1 < names["ratio"] * 2 < 2.5
+    assert names["ends"][1] / names["ends"][0] > 2.5  # "do not let one see far"
+
+
+def test_the_small_studies_say_what_the_prose_says(sure: tuple[dict[str, Any], str]) -> None:
+    names, _ = sure
+    rejects = names["noisier"].table.set_index("method")["rejects"]
+    assert rejects["permutation of the estimate"] > 0.15 > rejects["permutation of t"]
+    assert rejects["Conley–Taber"] > 0.15
+    widths = names["three"].table.set_index("method")["half_width"]
+    assert widths["CR1"] < widths["permutation of t"]
+    assert widths["CR1"] < 0.6 * widths["CR2"]
+    freedom = names["freedom"]["df"]
+    assert freedom[0] == 62  # "as if all sixty-three did"
+    assert freedom[1] == pytest.approx(2, abs=0.5)  # "about two"
+
+
+def test_one_pilot_is_what_the_prose_says(sure: tuple[dict[str, Any], str]) -> None:
+    names, said = sure
+    assert "no cluster-robust variance exists" in said
+    singles, missed = names["singles"], names["missed"]
+    assert len(singles) == 9
+    assert 0 < missed.sum() < 4
+    assert missed.iloc[0]  # the first, which is looked at closely
+    ratio, at = singles["Lau–Li ratio"].iloc[0], names["at_ratio"]
+    for one, row in at.items():  # zero is outside below the breakdown ratio
+        assert (row["conf_high"] < 0) == (one < ratio), one
+    assert (singles["Lau–Li ratio"] == 0).any()  # "0 says that it is inside whatever the noise"
+    alike = singles["Lau–Li ratio"] > 1  # … which is what p at ratio 1 says
+    lau_li = [names["alone"](p).infer(dk.LauLi())["att"]["p_value"] for p in names["nine"].pilots]
+    assert list(alike) == [p < 0.05 for p in lau_li]
+    facts = names["breakdown"].facts
+    assert "the fitted variance does not fall with size" in said
+    sized = names["with_sizes"]["att"]
+    taber = names["one"].infer(dk.ConleyTaber())["att"]
+    assert sized["p_value"] == taber["p_value"]  # "is Conley–Taber's test"
+    shocks = names["breakdown"].tidy().query("question == 'shock of one site'")
+    assert shocks["in_sds"].abs().item() < 1, facts  # "within the grey band"
+
+
+def test_two_against_two_and_several_measures(sure: tuple[dict[str, Any], str]) -> None:
+    names, said = sure
+    assert "6 choices of two out of four; the least p is 0.333." in said
+    assert names["contrast"].facts["least_p"] == pytest.approx(1 / 3)
+    adjusted = names["adjusted"].set_index("metric")
+    assert len(adjusted) == 4
+    assert (adjusted["romano-wolf"] <= adjusted["holm"]).all()
+    assert adjusted.loc["cin", "band_high"] < 0  # "even the wide band leaves it out"
+    others = adjusted.drop(index="cin")
+    assert ((others["band_low"] < 0) & (others["band_high"] > 0)).all()
+
+
+def test_the_sums_of_the_fourth_are_checked(sure: tuple[dict[str, Any], str]) -> None:
+    names, said = sure
+    assert "1. No answer yet" in said
+    assert "2. No answer yet" in said
+    many, least = names["check_comparators"], names["check_least"]
+    assert "Right" in many(19)
+    assert "place of its own" in many(20)
+    assert "1/19" in many(18)
+    assert "1/100" in many(99)
+    for wrong in ("nineteen", True, -1, 2.5, float("nan"), float("inf")):
+        assert "whole number" in many(wrong)
+    assert "Right" in least(0.1)
+    assert "Right" in least(2 / 20)
+    assert "mirror" in least(0.05)
+    assert "Not yet" in least(1 / 3)
+    assert "number is needed" in least("0.1")
+    assert names["least_p"](4, 4) < 0.05 < names["least_p"](3, 3)
+    assert names["least_p"](1, 19) <= 0.05 < names["least_p"](1, 18)
+
+
+def test_the_fourth_runs_through_with_predictions(tmp_path: Path) -> None:
+    source = code(notebook("04"), until="## 2. Why")
+    assert "\noutside = None" in source
+    _, said = run(source.replace("\noutside = None", "\noutside = 3"), "predicted", tmp_path)
+    assert "You said 3." in said

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 import didkit as dk
 from didkit import plot
 from didkit.results import Finding
+from didkit.simulate import LongDifferences
 
 N, PERIODS = 12, 6
 IDS = tuple(str(301 + 3 * i) for i in range(N))
@@ -72,9 +73,20 @@ def make_design(
     )
 
 
-def neighbours() -> dk.Neighbours:
-    """Place D is a neighbour of all three pilots, E of two, F to K of one."""
-    lists = {IDS[0]: (3, 4, 5, 6), IDS[1]: (3, 4, 7, 8), IDS[2]: (3, 9, 10, 0)}
+def many(change: float, **options: Any) -> dk.Design:
+    """Compare three pilots, or those in `starts`, with all others of thirty places."""
+    y = 100 + 4 * np.random.default_rng(2).standard_normal((30, PERIODS))
+    y[:3, 3:] += change
+    return make_design(y, names=tuple(f"Place {i}" for i in range(30)), **options)
+
+
+SHARED = ((3, 4, 5, 6), (3, 4, 7, 8), (3, 9, 10, 0))
+APART = ((3, 4, 5), (6, 7, 8), (9, 10, 11))
+
+
+def neighbours(of_pilots: tuple[tuple[int, ...], ...] = SHARED) -> dk.Neighbours:
+    """Place D is a neighbour of all three pilots, E of two, F to K of one; or none is shared."""
+    lists = dict(zip(IDS, of_pilots, strict=False))
     rows = [
         (pilot, rank, IDS[j]) for pilot, found in lists.items() for rank, j in enumerate(found, 1)
     ]
@@ -129,6 +141,30 @@ def _power() -> dk.Power:
     )  # fmt: skip
 
 
+def _contrast() -> Finding:
+    """Two sites against two, each with the same readers' scores in four years."""
+    rng = np.random.default_rng(1)
+    sites, years = ("Alder", "Beech", "Cedar", "Doveton"), (2016, 2017, 2018, 2019)
+    rows = [
+        (site, year, 50 + own + 8 * rng.normal() + 6 * (site in sites[:2] and year >= 2018))
+        for site in sites
+        for year, own in zip(years, 2 * rng.normal(size=4), strict=True)
+        for _ in range(30)
+    ]
+    frame = pd.DataFrame(rows, columns=["site", "year", "wai"])
+    wai = dk.Metric(name="wai", label="Working alliance", unit="points")
+    panel = dk.site_means(frame, unit="site", period="year", scores={"wai": wai})
+    rollout = dk.Rollout(dict.fromkeys(sites[:2], 2018))
+    design = dk.Design(panel, rollout, against=dk.Pool(), selection="bid")
+    return dk.DiD().fit(design, "wai").check(dk.ContrastStudy())
+
+
+def _study() -> dk.Study:
+    methods = {"CR2": dk.ClusterRobust("CR2"), "pooled t": dk.DonaldLang()}
+    process = LongDifferences(pilots=3, comparators=30)
+    return dk.study(dk.DiD("complete"), methods, process, seeds=20)
+
+
 def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict[str, Axes]:
     """Draw every picture there is, each on what `ax()` gives."""
     cr2 = dk.ClusterRobust("CR2")
@@ -136,6 +172,7 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
     did = dk.DiD().fit(design, metric).infer(cr2)
     permuted = did.infer(dk.Permutation(draws=99, seed=1))
     events = dk.EventStudy(anticipation=1).fit(design, metric).infer(cr2)
+    complete = dk.DiD(cells="complete").fit(design, metric)
     found: dict[str, Finding] = {
         "pre-trends": events.check(dk.PreTrends()),
         "leave one out": did.check(dk.LeaveOneOut()),
@@ -144,6 +181,8 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "detectable": did.check(dk.DetectableEffect()),
         "regression to the mean": did.check(dk.RegressionToTheMean(draws=100)),
         "contamination": _contaminated(design, metric).check(dk.Contamination()),
+        "breakdown": complete.infer(dk.DonaldLang()).check(dk.Breakdown()),
+        "contrast study": _contrast(),
         "other comparators": did.check(dk.OtherComparators(_others(design))),
     }
     table = did.inference_table([cr2, dk.Permutation(draws=99), dk.Jackknife()])
@@ -153,6 +192,9 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "event study": events.plot(ax()),
         "long differences": did.plot(ax(), kind="long_differences"),
         "permutation": permuted.plot(ax(), kind="permutation"),
+        "bootstrap": plot.permutation(did.infer(dk.WildBootstrap(draws=99)), ax=ax()),
+        "placebo errors": plot.permutation(did.infer(dk.ConleyTaber(draws=99)), ax=ax()),
+        "study": _study().plot(ax()),
         "forest": plot.forest(did, table, ax()),
         "leverage": did.plot(ax(), kind="leverage"),
         "missing": plot.missing(design, metric, ax()),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
-from plot.places import foot, make_design, phone, texts, title, values
+from plot.places import APART, foot, make_design, many, neighbours, phone, texts, title, values
 
 import didkit as dk
 from didkit import plot
@@ -122,6 +122,63 @@ def test_on_a_phone_the_foot_alone_says_the_least_p() -> None:
     ax = plot.permutation(permuted(), ax=phone())
     assert not any("no p below" in text for text in texts(ax))
     assert "no p below .0050 is possible" in foot(ax)
+
+
+METHODS = {
+    "wild": (dk.WildBootstrap(draws=199), "bootstrap draws give a t", "Bootstrap draws"),
+    "strict": (
+        dk.WildBootstrap("unrestricted", ties="strict", draws=199),
+        "bootstrap draws give a t further from 0 than",
+        "Bootstrap draws",
+    ),
+    "randomised": (
+        dk.WildRandomisation(draws=199),
+        "bootstrap draws of placebo pilots give a t",
+        "Bootstrap draws",
+    ),
+    "Conley-Taber": (dk.ConleyTaber(draws=199), "placebo errors are as far", "Placebo errors"),
+    "Ferman-Pinto": (dk.FermanPinto(draws=199), "placebo errors are as far", "Placebo errors"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("change", [-3.0, 0.5])
+def test_other_draws_have_their_own_words_and_their_own_p(name: str, change: float) -> None:
+    inference, said, ylabel = METHODS[name]
+    did = dk.DiD(cells="complete").fit(many(change), "m")
+    estimate = did.infer(inference)
+    ax = plot.permutation(estimate)
+    assert said in title(ax)
+    assert ax.get_ylabel().replace("\n", " ") == ylabel
+    count, n = int(ax.data["as_large"].sum()), len(ax.data)
+    p = float(estimate.attached.p_value[0])
+    if "listed: p is" in foot(ax):
+        assert p == pytest.approx(count / n)
+    else:
+        assert "(1 + shaded) / (1 + drawn)" in foot(ax)
+        assert p == pytest.approx((1 + count) / (1 + n))
+    assert sum(height for *_, height in bars(ax, TAIL)) == count
+    assert ("further from 0 than" in foot(ax)) == (name == "strict")
+
+
+def test_one_pilots_placebo_errors_are_all_listed() -> None:
+    did = dk.DiD(cells="complete").fit(many(-9.0, starts={"301": 2014}), "m")
+    estimate = did.infer(dk.ConleyTaber())
+    ax = plot.permutation(estimate)
+    assert len(ax.data) == 29
+    count = int(ax.data["as_large"].sum())
+    assert float(estimate.attached.p_value[0]) == pytest.approx((1 + count) / 30)
+    assert "(1 + shaded) / (1 + listed)" in foot(ax)
+
+
+def test_sign_flips_are_named() -> None:
+    against = neighbours(APART).per_pilot(aggregate="mean")
+    did = dk.DiD(cells="complete").fit(make_design(against=against), "m")
+    estimate = did.infer(dk.SignFlips())
+    ax = plot.permutation(estimate)
+    assert "of 8 sign flips give" in title(ax)
+    assert "Every sign flip is listed: p is the share shaded." in foot(ax)
+    assert ax.data["as_large"].mean() == pytest.approx(float(estimate.attached.p_value[0]))
 
 
 def test_what_is_no_permutation_is_refused_by_name() -> None:
