@@ -31,6 +31,7 @@ KINDS = {
     "long_differences": "One number an authority",
     "leave_one_out": "Leaving one out",
     "regression_to_the_mean": "What the choice of pilots would show by itself",
+    "breakdown": "What it would take to change the conclusion",
     "forest": "Other ways to say how sure",
     "permutation": "The statistic among its draws",
     "leverage": "Who carries the answer",
@@ -151,6 +152,9 @@ def _makers(result: MetricResult) -> dict[str, Callable[[], Any]]:
     chosen: Finding | None = result.findings.get("RegressionToTheMean")
     if chosen is not None:
         makers["regression_to_the_mean"] = chosen.plot
+    bears: Finding | None = result.findings.get("Breakdown")
+    if bears is not None:
+        makers["breakdown"] = bears.plot
     makers["forest"] = lambda: hooks.draw(did, kind="forest", table=result.methods)
     sure = did.uncertainty
     if sure is not None and sure.null is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from didkit.check import (
+    Breakdown,
     Contamination,
     DetectableEffect,
     LeaveOneOut,
@@ -58,6 +59,7 @@ CHECKS: dict[str, type[Check]] = {
         LeaveOneOut,
         RegressionToTheMean,
         Contamination,
+        Breakdown,
         DetectableEffect,
     )
 }
@@ -499,11 +501,12 @@ def all_checks(level: float, *, marked: bool) -> tuple[Check, ...]:
     """Return the checks of a plan that names none, in the order in which they are run.
 
     `Contamination` only where contaminated units are marked: otherwise there is nothing to ask.
+    `Breakdown` refits many times for each site, and is run only where it is named.
     """
     return tuple(
         DetectableEffect(level=level) if kind is DetectableEffect else kind()
         for kind in CHECKS.values()
-        if marked or kind is not Contamination
+        if kind is not Breakdown and (marked or kind is not Contamination)
     )
 
 

@@ -47,6 +47,8 @@ _HEADS = {
     "percent_before": "Before, % of comparators",
     "percent_after": "After, % of comparators",
     "unit": "Code",
+    "unit_id": "Code",
+    "in_sds": "In SD of comparators",
     "name": "Authority",
     "arm": "Arm",
     "value": "Value",
@@ -57,9 +59,8 @@ _HEADS = {
     "method": "Method",
     "std_error": "Standard error",
     "p_value": "p",
-    "refused": "No number because",
     "interval": "Interval",
-    "assumes": "Takes for granted",
+    "assumes": "Takes for granted, or why there is no number",
     "size": "Rejects a true null at 5%, simulated in the nearest design",
     "cluster": "Cluster",
     "share": "Share of the whole",
@@ -85,6 +86,7 @@ _DROPPED = {
     "events": ["term", "position", "n_pilots", "n_comparators"],
     "leave_one_out": ["shown", "drawn", "y"],
     "reuse": ["shown", "drawn", "y"],
+    "breakdown": ["shown"],
     "regression_to_the_mean": ["y"],
     "love": [
         "kind",
@@ -173,6 +175,17 @@ def _leave_one_out(data: pd.DataFrame) -> list[str]:
         f"Lowest {signed(low['estimate'])} without {low['name']}",
         f"highest {signed(high['estimate'])} without {high['name']}",
     ]
+
+
+def _breakdown(data: pd.DataFrame) -> list[str]:
+    found = data[np.isfinite(data["value"])].to_dict("records")
+    parts = [f"{row['name']}: {signed(row['value'])}" for row in found[:_MOST_SAID]]
+    if len(found) > _MOST_SAID:
+        parts.append(f"{len(found) - _MOST_SAID} more with larger shifts")
+    lost = len(data) - len(found)
+    if lost:
+        parts.append(f"no shift found for {plural(lost, 'site')}")
+    return parts
 
 
 def _forest(data: pd.DataFrame) -> list[str]:
@@ -274,6 +287,7 @@ _SENTENCES: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "events": _events,
     "long_differences": _long_differences,
     "leave_one_out": _leave_one_out,
+    "breakdown": _breakdown,
     "forest": _forest,
     "permutation": _permutation,
     "leverage": _leverage,
@@ -322,6 +336,12 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
             heads["label"] = "Periods since start"
         shown = shown.drop(columns="label")
         shown.insert(0, "label", label)
+    if kind == "breakdown":
+        none = ~np.isfinite(data["value"])
+        said = [signed(value) for value in data["value"]]
+        shown = shown.assign(value=np.where(none, "none found", said))
+        shown["in_sds"] = shown["in_sds"].astype(float).where(np.isfinite(shown["in_sds"]))
+        heads["value"] = "Shift that changes the conclusion"
     if kind == "forest":
         shown = _methods(data)
     if kind in ("overview", "love"):
@@ -333,22 +353,22 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
 
 def _methods(data: pd.DataFrame) -> pd.DataFrame:
     """Lay methods out by what a reader asks of each; a refused one has its reason only."""
-    drawn = data["drawn"].astype(bool)
+    drawn = data["drawn"].to_numpy(dtype=bool)
     ends = zip(data["conf_low"], data["conf_high"], strict=True)
-    made = pd.DataFrame(
+    empty = pd.Series("", index=data.index)
+    why = "no number: " + data["refused"].where(data["refused"] != "", "no estimate")
+    return pd.DataFrame(
         {
             "method": _marked(data),
-            "estimate": [signed(value) for value in data["estimate"]],
-            "interval": [f"{signed(low)} to {signed(high)}" for low, high in ends],
+            "estimate": np.where(drawn, [signed(value) for value in data["estimate"]], ""),
+            "interval": np.where(
+                drawn, [f"{signed(low)} to {signed(high)}" for low, high in ends], ""
+            ),
             "p_value": data["p_value"].to_numpy(),
-            "refused": data["refused"].to_numpy(),
+            "assumes": np.where(drawn, data.get("assumes", empty), why),
+            "size": np.where(drawn, data.get("size", empty), ""),
         }
     )
-    for name in ("assumes", "size"):
-        if name in data.columns:
-            made.insert(len(made.columns) - 1, name, data[name].to_numpy())
-    made.loc[~drawn.to_numpy(), ["estimate", "interval"]] = ""
-    return made
 
 
 def _binned(data: pd.DataFrame) -> pd.DataFrame:

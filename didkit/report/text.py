@@ -47,6 +47,7 @@ _NAMES = {
     "LeaveOneOut": "Leaving one out",
     "RegressionToTheMean": "How the pilots were chosen",
     "Contamination": "The practice outside the programme",
+    "Breakdown": "What it would take to change the conclusion",
     "OtherComparators": "Other comparators",
     "DetectableEffect": "What could have been found",
     "EventStudy": "Event study",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -64,10 +65,20 @@ def test_every_picture_has_words_and_its_data_as_a_table(page: str, evaluation: 
         "regression_to_the_mean", "forest", "love",
     }  # fmt: skip
     assert not evaluation.album().refused
-    figures = re.findall(r'<figure class="picture".*?</details>\s*</figure>', page, re.DOTALL)
+    # the table of methods stands below the pictures, as wide as the page
+    figures = re.findall(
+        r'<figure class="picture".*?(?=<figure class="picture"|<h3>)', page, re.DOTALL
+    )
     images = [attrs for tag, attrs in parsed(page).tags if tag == "img"]
     assert len(figures) == len(images) == len(drawn)
-    assert all(one.count("<table ") == 1 for one in figures)
+    tables = [attrs.get("aria-labelledby") for tag, attrs in parsed(page).tags if tag == "table"]
+    for one in figures:
+        at = re.match(r'<figure class="picture" id="([^"]+)"', one)
+        assert at is not None
+        assert tables.count(f"{at[1]}-data-caption") == 1
+    broad = page.index('id="p-0-forest-data')
+    assert "</figure>" in page[page.index('id="p-0-forest"') : broad]
+    assert page.rindex('<div class="pictures">', 0, broad) < page.rindex("</div>", 0, broad)
     for attrs, picture in zip(images, drawn, strict=True):
         alt, source = attrs["alt"], attrs["src"]
         assert alt == picture.alt
@@ -77,6 +88,20 @@ def test_every_picture_has_words_and_its_data_as_a_table(page: str, evaluation: 
         assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == picture.png
         assert (attrs["width"], attrs["height"]) == tuple(map(str, picture.size))
     assert sum(len(one.png) for one in drawn) < 60_000 * len(drawn)
+
+
+def test_the_methods_are_laid_out_by_what_they_take_for_granted(
+    page: str, evaluation: Evaluation
+) -> None:
+    start = page.index('id="p-0-forest-data-caption"')
+    table = page[start : page.index("</table>", start)]
+    heads = ["Method", "Estimate", "Interval", "p", "Takes for granted", "Rejects a true null"]
+    places = [table.index(f">{head}") for head in heads]
+    assert places == sorted(places)
+    for row in evaluation["cla"].methods.itertuples():
+        said = row.assumes if not row.refused else f"no number: {row.refused}"
+        assert html.escape(said, quote=False) in table.replace("&#x27;", "'")
+    assert table.count("(recommended") == 1
 
 
 def test_letters_in_pictures_stay_readable_on_a_phone(page: str, evaluation: Evaluation) -> None:

@@ -233,6 +233,25 @@ def test_the_table_beside_a_picture_holds_its_numbers(evaluation: Evaluation) ->
     assert "(recommended, used)" in by_kind["forest"].alt
 
 
+def test_a_breakdown_that_was_asked_for_is_drawn_and_read_out() -> None:
+    y = np.random.default_rng(2).normal(50, 3, (8, 4))
+    y[:2, 2:] -= 30
+    made = evaluate(
+        design_of(y, {0: 2, 1: 2}), ["m"], inference=CR2, checks=[dk.Breakdown(tolerance=0.2)]
+    )
+    (picture,) = [one for one in made.pictures() if one.kind == "breakdown"]
+    table, heads = readable("breakdown", picture.data)
+    assert heads["value"] == "Shift that changes the conclusion"
+    assert table["name"].tolist() == picture.data["name"].tolist()
+    lost = ~np.isfinite(picture.data["value"])
+    assert ((table["value"] == "none found") == lost).all()
+    for row in picture.data[~lost].itertuples():
+        assert f"{row.name}: {signed(row.value)}" in picture.alt
+    assert "What it would take to change the conclusion" in made.to_html()
+    gone = numbers("breakdown", picture.data.assign(value=np.inf))
+    assert gone == "no shift found for 2 sites."
+
+
 def test_a_picture_that_is_refused_is_listed_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -209,6 +209,14 @@ def _asked(home: Path, checks: str, *, marked: bool = True) -> Plan:
     return Plan.read(path)
 
 
+def test_breakdown_is_run_only_where_it_is_named(home: Path) -> None:
+    assert not any(isinstance(one, dk.Breakdown) for one in _asked(home, "").checks)
+    quick = '\n[inference]\nmethod = "cluster_robust"\n[checks]\nBreakdown = '
+    asked = _asked(home, quick + '{units = "all", tolerance = 0.1}\n')
+    assert dk.Breakdown(units="all", tolerance=0.1) in asked.checks
+    assert asked.content()["checks.Breakdown.units"] == "all"
+
+
 def test_contamination_is_asked_for_where_somebody_is_marked(home: Path) -> None:
     for marked in (True, False):
         made = _asked(home, "", marked=marked)
