@@ -2,8 +2,8 @@
 
     python docs/inference.py SHARED
 
-SHARED is the folder with `data`: the published tables and the lists of neighbours. It takes about a
-minute. docs/inference_sizes.md, which it points to, has a script of its own.
+SHARED is the folder with `data`: the published tables and the lists of neighbours. It takes some
+five minutes. docs/inference_sizes.md, which it points to, has a script of its own.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ overrules it.
 | case | chosen | because |
 |---|---|---|
 | 1. one pilot | `FermanPinto()` where sizes are known and differ and n0 ≥ 20; otherwise `Permutation("beta")`, the rank among placebo pilots | no cluster-robust variance exists; the comparators' noise at the pilot's size stands in for it |
-| 2. n1 ≤ 3 and n0 ≤ 3 | `DonaldLang()`, the pooled t, with its condition | no distribution-free 5 % test exists: the least p by permutation is 1/3 at 2 v 2. See `ContrastStudy` ([contrast.md](contrast.md)) |
-| 3. matched sets, n1 ≥ 6 | sets that share nobody: `SignFlips()`; shared ones with enough effective comparators: `Permutation("t")` within sets | sets are independent, or their dependence is counted |
+| 2. n1 ≤ 3 and n0 ≤ 3, or n0 = 1 | `DonaldLang()`, the pooled t, with its condition | no distribution-free 5 % test exists: the least p by permutation is 1/3 at 2 v 2. See `ContrastStudy` ([contrast.md](contrast.md)) |
+| 3. matched sets, n1 ≥ 6 | sets of at most four comparators that share nobody: `SignFlips()`; larger ones, and shared ones with enough effective comparators: `Permutation("t")` within sets | sets are independent, or their dependence is counted; with more comparators a set, skewed noise makes sign flips reject 7 to 8 % |
 | 4. n1 ≥ 6 and n0 ≥ 2 n1 | `Permutation("t")` | holds its size where pilots are noisier, smaller or skewed |
-| 5. n1 ≤ 5 and n0 ≥ 20 | `Permutation("t")` | the restricted wild bootstrap never rejects here, and is withheld |
-| 6. otherwise | `ClusterRobust("CR2")` with Bell–McCaffrey degrees of freedom; sets: `Jackknife()` | known before the data |
+| 5. n1 ≤ 5 and n0 ≥ 20 | `Permutation("t")` | the restricted wild bootstrap never rejects with two or three pilots and is unreliable with four or five: it is withheld |
+| 6. otherwise, or strata in which no p can be small | `ClusterRobust("CR2")` with Bell–McCaffrey degrees of freedom; sets: `Jackknife()` | known before the data |
 
 Pilots are rarely randomised: a permutation's p is then the rank of the estimate among placebo pilots, and is called so.
 """  # noqa: E501

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from didkit.check.breakdown import pooled_shocks
 from didkit.check.contrast_reference import Reference, ranked, reference_sites
 from didkit.design import Design
+from didkit.design.shown import counted
 from didkit.errors import InferenceError, is_number, is_whole
 from didkit.inference import DonaldLang
 from didkit.inference.assignments import assignments
@@ -140,7 +141,8 @@ class ContrastStudy:
         Finding
             Table, one row a site: ``unit, name, arm, before, after, change`` (the metric's unit),
             ``n_before, n_after, sampling_sd, shrunken`` (empty where the panel has no ``…_n`` and
-            ``…_sd``), ``shock`` (∞ where none was found) and ``shock_to_zero``. Facts:
+            ``…_sd``), ``shock`` (∞ where none was found, empty where
+            the pooled t does not exist) and ``shock_to_zero``. Facts:
             ``estimate, conf_low, conf_high, p_value, df, level, least_p, detectable_sds, rank_p,
             n_contrasts, mc_error, n_reference, site_sd`` (of changes within arms), ``sampling_sd``
             (root mean square), ``between_sd, smallest_shock``; NaN where it does not apply.
@@ -158,6 +160,8 @@ class ContrastStudy:
         sure = pooled.attached
         n1, n0 = len(both.pilots), len(both.comparators)
         shocks = pooled_shocks(both, self.level)
+        if np.isnan(sure.conf_low[m]):  # no spread within arms: no interval that could change
+            shocks = np.full(len(shocks), np.nan)
         windows = _windows(estimate, m)
         table, between = _sites(estimate, both, windows, shocks)
         value = float(estimate.values[m])
@@ -220,7 +224,7 @@ def _refuse_many(estimate: Estimate, m: int) -> None:
     if n1 > _MOST or n0 > _MOST:
         raise InferenceError(
             needed=f"at most {_MOST} pilots and {_MOST} comparators",
-            found=f"{n1} pilots and {n0} comparators",
+            found=f"{counted(n1, 'pilot')} and {counted(n0, 'comparator')}",
             where="ContrastStudy",
             todo="use .infer(), which chooses a method for this many sites, and Breakdown()",
         )
@@ -421,9 +425,14 @@ def _headline(facts: dict[str, float], n1: int, n0: int, table: pd.DataFrame) ->
         else f" Among {facts['n_contrasts']:,.0f} contrasts of {facts['n_reference']:.0f} "
         f"reference sites and these, {rank:.1%} are as far from zero."
     )
+    pooled = (
+        "No pooled t: changes within the arms do not differ"
+        if np.isnan(facts["conf_low"])
+        else f"Pooled t ({NEEDS}): {signed(facts['conf_low'])} to {signed(facts['conf_high'])}"
+    )
     return (
-        f"{n1} against {n0}: a contrast of {signed(facts['estimate'])} ({changes}). Pooled t "
-        f"({NEEDS}): {signed(facts['conf_low'])} to {signed(facts['conf_high'])}.{among} No "
+        f"{n1} against {n0}: a contrast of {signed(facts['estimate'])} ({changes}). "
+        f"{pooled}.{among} No "
         f"rearrangement of these sites can give a p below {tables.number(facts['least_p'])}."
     )
 
@@ -432,6 +441,11 @@ def _notes(facts: dict[str, float], n1: int, n0: int, found: Reference | None) -
     """Say what the numbers need, and what does not exist."""
     alpha = 1 - facts["level"]
     made = [f"pooled t, {n1 + n0 - 2} degrees of freedom: {NEEDS}, which so few cannot show"]
+    if np.isnan(facts["conf_low"]):
+        made = [
+            "the changes of the sites of each arm are the same number: no pooled t, no interval, "
+            "and so no shock that would change it"
+        ]
     if facts["least_p"] > alpha + 1e-12:
         made.insert(
             0,
@@ -443,7 +457,7 @@ def _notes(facts: dict[str, float], n1: int, n0: int, found: Reference | None) -
         f"an effect of {facts['detectable_sds']:.1f} standard deviations of sites' changes would "
         "be found by the pooled t with probability 80%, if what it needs holds"
     )
-    if facts["site_sd"] < facts["sampling_sd"]:
+    if facts["site_sd"] < facts["sampling_sd"] and not np.isnan(facts["conf_low"]):
         made.append(
             f"changes of sites of one arm differ by less (SD {tables.number(facts['site_sd'])}) "
             "than the sampling of individuals alone would let them "

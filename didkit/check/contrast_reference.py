@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Design
+from didkit.design.shown import counted
 from didkit.errors import InferenceError, first_few
 from didkit.inference.invert import TIES
 from didkit.inference.samples import TwoSamples
@@ -100,7 +101,9 @@ def reference_sites(
     if isinstance(reference, Design):
         panel, metric = reference.panel, reference.panel.metric(estimate.metric)
         serving = set(reference.comparators)
-        gone = f"{len(reference.pilots)} pilots of the reference do not serve"
+        n = len(reference.pilots)
+        verb = "does" if n == 1 else "do"
+        gone = f"{counted(n, 'pilot')} of the reference {verb} not serve"
     else:
         panel, metric = reference[0], reference[0].metric(reference[1])
         serving, gone = set(panel.unit_ids), ""
@@ -140,11 +143,14 @@ def reference_sites(
     changes = values[chosen] @ weight
     notes = [gone] if gone else []
     if (able & ~whole).any():
-        notes.append(f"{int((able & ~whole).sum())} sites of the reference lack a period")
+        short = int((able & ~whole).sum())
+        lack = "lacks" if short == 1 else "lack"
+        notes.append(f"{counted(short, 'site')} of the reference {lack} a period")
     same = sum(unit in sample.units for unit in ids)
     if same:
+        have = "has the id of one" if same == 1 else "have ids"
         notes.append(
-            f"{same} sites of the reference have ids of the study and are not counted twice"
+            f"{counted(same, 'site')} of the reference {have} of the study: not counted twice"
         )
     divisor = None
     if standardise == "individuals":

@@ -10,6 +10,7 @@ import pandas as pd
 from didkit.check.expected import before, expected
 from didkit.check.resampled import resampled
 from didkit.check.simulated import simulated
+from didkit.design.shown import counted
 from didkit.errors import DidkitError, InferenceError, is_number
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.inference.arms import carried_by, closed_form_df
@@ -198,7 +199,7 @@ def _noise(estimate: Estimate) -> tuple[np.ndarray, np.ndarray, str]:
     if estimate.contributions is None or int(n0.max()) < 3:
         raise InferenceError(
             needed="a standard error, or at least three comparators with one number each",
-            found=f"{int(n1.max())} pilots and {int(n0.max())} comparators",
+            found=f"{counted(int(n1.max()), 'pilot')} and {counted(int(n0.max()), 'comparator')}",
             where="DetectableEffect",
             todo="use one pool of comparators",
         )

@@ -27,6 +27,7 @@ from didkit.check.curves import (
 )
 from didkit.check.power import Power
 from didkit.check.variation import Variation
+from didkit.design.shown import counted
 from didkit.errors import InferenceError, is_number
 from didkit.inference.arms import closed_form_df
 from didkit.inference.student import t_quantile
@@ -341,7 +342,8 @@ def degrees(size: Size, test: Test) -> float:
     if not df > 0:
         raise InferenceError(
             needed="more than one unit in one of the arms: otherwise nothing tells the noise",
-            found=f"{size.pilots} pilots and {size.comparators:g} comparators",
+            found=f"{counted(size.pilots, 'pilot')} and {size.comparators:g} comparator"
+            + ("" if size.comparators == 1 else "s"),
             where="DetectableEffect",
             todo="no test exists for this design; add comparators",
         )

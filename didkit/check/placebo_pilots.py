@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
+from didkit.design.shown import counted
 from didkit.errors import DesignError, InferenceError, first_few, is_whole
 from didkit.inference.assignments import assignments
 from didkit.results import Estimate, Finding, tables
@@ -175,7 +176,8 @@ def _no_bulk(estimate: Estimate) -> InferenceError:
     sample = estimate.sample
     return InferenceError(
         needed="one pool with at least twice as many comparators as pilots, each its own cluster",
-        found=f"{sample.n_pilots} pilots, {sample.n_comparators} comparators, against "
+        found=f"{counted(sample.n_pilots, 'pilot')}, "
+        f"{counted(sample.n_comparators, 'comparator')}, against "
         f"{estimate.design.against.describe()}",
         where="PlaceboPilots",
         todo="use PlaceboStart() or LeaveOneOut()",

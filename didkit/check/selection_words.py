@@ -10,6 +10,7 @@ import pandas as pd
 from didkit.check.selected import ESTIMATORS, Scenario
 from didkit.check.variation import Variation
 from didkit.design import Matched
+from didkit.design.shown import counted
 from didkit.errors import first_few
 from didkit.results import Estimate, tables
 
@@ -168,7 +169,8 @@ def caveats(estimate: Estimate, given: tuple[str, ...], prior: tuple[str, ...]) 
         made.append(f"pilots start in different periods: all are treated as from {first}")
     if prior:
         made.append(
-            f"{len(prior)} pilots had the programme in some of the years before: {_named(prior)}; "
+            f"{counted(len(prior), 'pilot')} had the programme in some of the years before: "
+            f"{_named(prior)}; "
             "their level, and what lasts, may hold part of its effect"
         )
     if any(ADVICE["did_without_last"] in one for one in given):

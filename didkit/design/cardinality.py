@@ -14,6 +14,7 @@ from didkit.design.covariates import Covariates
 from didkit.design.distances import nearest_mixture, refuse_constant
 from didkit.design.ids import column_names
 from didkit.design.matched import Matched, Missing, choice, non_negative, refuse_no_covariates
+from didkit.design.shown import counted
 from didkit.errors import DesignError, first_few
 
 __all__ = ["CardinalityMatching"]
@@ -145,7 +146,7 @@ class CardinalityMatching(Matched):
         if same:
             raise DesignError(
                 needed="covariates with a standard deviation among the pilots",
-                found=f"none for {first_few(same)}, with {len(x1)} pilots",
+                found=f"none for {first_few(same)}, with {counted(len(x1), 'pilot')}",
                 where=f"{_WHERE}(sd='pilots')",
                 todo="write sd='pooled'",
             )

@@ -32,7 +32,7 @@ from didkit.design.notes import notes_of, served
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
-from didkit.design.shown import to_html
+from didkit.design.shown import counted, to_html
 from didkit.design.spec import (
     Selection,
     Spec,
@@ -102,7 +102,7 @@ class Design:
     ... ).assign(year=lambda d: d["year"] + 2017)
     >>> panel = Panel.from_frame(frame, unit="la", period="year", metrics=["cin"])
     >>> Design(panel, Rollout({"303": 2019}), against=Pool(), selection="unknown")
-    Design(1 pilots, 2 comparators, 2017 to 2019; against every other authority)
+    Design(1 pilot, 2 comparators, 2017 to 2019; against every other authority)
     """
 
     def __init__(
@@ -375,7 +375,8 @@ class Design:
 
     def __repr__(self) -> str:
         return (
-            f"Design({len(self.pilots)} pilots, {len(self.comparators)} comparators, "
+            f"Design({counted(len(self.pilots), 'pilot')}, "
+            f"{counted(len(self.comparators), 'comparator')}, "
             f"{self.periods[0]} to {self.periods[-1]}; against {self.against.describe()}"
             f"{'; as treated' if self.treatment == 'as_treated' else ''})"
         )

@@ -23,6 +23,7 @@ from didkit.design.matched import (
     non_negative,
     refuse_no_covariates,
 )
+from didkit.design.shown import counted
 from didkit.errors import DesignError, first_few, is_whole
 
 __all__ = ["Matching"]
@@ -212,8 +213,9 @@ mean 2014 to 2016, cla mean 2014 to 2016)'
         needed = self.ratio if self.replace else self.ratio * len(pilots)
         if needed > len(candidates) and (self.replace or self.unmatched == "refuse"):
             raise DesignError(
-                needed=f"at least {needed} possible comparators for {len(pilots)} pilots, "
-                f"{self.ratio} each" + ("" if self.replace else ", none of them twice"),
+                needed=f"at least {needed} possible comparators for "
+                f"{counted(len(pilots), 'pilot')}, {self.ratio} each"
+                + ("" if self.replace else ", none of them twice"),
                 found=f"{len(candidates)}",
                 where="Matching(ratio=)",
                 todo="ask for fewer" + ("" if self.replace else ", or write replace=True"),

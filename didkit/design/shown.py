@@ -11,11 +11,22 @@ from didkit.markup import items, more, page, paragraph, shortened, table
 if TYPE_CHECKING:
     from didkit.design.design import Design
 
-__all__ = ["to_html"]
+__all__ = ["counted", "to_html"]
 
 _SHOWN = 8  # gaps in a notebook
 _NAMED = 12  # pilots
 _LONGEST = 160
+
+
+def counted(n: int, word: str) -> str:
+    """Write a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "pilot"), counted(1200, "comparator")
+    ('1 pilot', '1,200 comparators')
+    """
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def to_html(design: Design) -> str:
@@ -35,7 +46,8 @@ def to_html(design: Design) -> str:
         ),
         "window": f"{design.periods[0]} to {design.periods[-1]} ({len(design.periods)} periods)",
     }
-    title = f"Design · {len(design.pilots):,} pilots, {len(design.comparators):,} comparators"
+    pilots, comparators = len(design.pilots), len(design.comparators)
+    title = f"Design · {counted(pilots, 'pilot')}, {counted(comparators, 'comparator')}"
     return page(
         table(("choice", "made"), list(choices.items()), caption=title, named=True),
         _gaps(design),

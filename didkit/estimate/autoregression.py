@@ -96,7 +96,8 @@ def autoregression(residual: Floats, regressors: Floats, mask: Bools, lags: int)
     Raises
     ------
     EstimationError
-        If too few cells follow each other.
+        If there are no fewer lags than one less than the periods, or too few cells follow each
+        other.
 
     Notes
     -----
@@ -110,6 +111,15 @@ def autoregression(residual: Floats, regressors: Floats, mask: Bools, lags: int)
     in the autocovariances above and below. Cells whose p predecessors are all observed count.
     """
     n_periods = mask.shape[1]
+    if lags >= n_periods - 1:  # residuals sum to zero: the last follows from the others
+        raise EstimationError(
+            needed="fewer lags than one less than the periods",
+            found=f"{lags} lag{'' if lags == 1 else 's'} and {n_periods} periods",
+            where=f"FGLS(lags={lags})",
+            todo=f"use at most {n_periods - 2} lags, or a longer window"
+            if n_periods > 2
+            else "use DiD(): three periods are the least that show how errors persist",
+        )
     complete = np.zeros_like(mask)
     complete[:, lags:] = mask[:, lags:]
     for lag in range(1, lags + 1):

@@ -29,7 +29,8 @@ class FGLS:
     Parameters
     ----------
     lags : int, default 1
-        Order of the autoregression of the errors, the same for all authorities.
+        Order of the autoregression of the errors, the same for all authorities; less than one
+        less than the periods.
     covariates : sequence of str, optional
         As for `DiD`.
 
@@ -96,8 +97,9 @@ class FGLS:
         PanelError
             If the metric or a covariate is unknown.
         DesignError, EstimationError
-            If an arm has no unit with values before and after, a covariate is collinear, too few
-            cells follow each other for the lags, or the design has matched sets.
+            If an arm has no unit with values before and after, a covariate is collinear, there are
+            too many lags for the periods or for the cells that follow each other, or the design
+            has matched sets.
         """
         sample = design.sample(metric, covariates=self.covariates)
         refuse_here(tuple(self.covariates), sample, repr(self))

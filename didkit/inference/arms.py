@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError, first_few
+from didkit.errors import DidkitError, InferenceError, first_few
 from didkit.results import Estimate
 
 if TYPE_CHECKING:
     from didkit.inference.groups import Groups
+    from didkit.results import Inference
 
 __all__ = [
     "carried_by",
     "closed_form_df",
+    "clusters_by_term",
+    "counted",
     "effective_comparators",
     "lost_in_words",
     "not_dropped",
@@ -60,30 +63,119 @@ def with_variance(
         If no term has one; the text names what to use instead.
     """
     n1, n0 = carried_by(estimate)
-    counted = [_clusters(estimate, one) for one in groups] or [_clusters(estimate, None)]
+    by_group = [_clusters(estimate, one) for one in groups] or [_clusters(estimate, None)]
     names = [one.name for one in groups] or ["cluster"]
     exists = np.ones(len(n1), dtype=bool)
-    for g1, g0 in counted:
+    for g1, g0 in by_group:
         exists &= (np.minimum(n1, g1) >= 2) & ((n0 == 0) | (np.minimum(n0, g0) >= 2))
     if not exists.any():
         alone: dict[str, None] = {}
-        for name, (g1, g0) in zip(names, counted, strict=True):
+        for name, (g1, g0) in zip(names, by_group, strict=True):
             for arm, n, g in (("pilot", n1, g1), ("comparator", n0, g0)):
                 if n.max() > 0 and np.minimum(n, g).max() < 2:
                     side = " on one side of the start" if name == "period" else ""
                     alone[arm if n.max() < 2 else f"{name} of {arm}s{side}"] = None
-        who = " and ".join(alone) or "pilot or comparator in each term"
-        permuted = estimate.reassigned is not None or estimate.exchanged is not None
-        pool = "" if permuted else " with one pool of comparators"
+        who = " and 1 ".join(alone) or "pilot or comparator in each term"
+        of = f"{counted(int(n1.max()), 'pilot')} and {counted(int(n0.max()), 'comparator')}"
         raise InferenceError(
             needed="at least two clusters of pilots and two of comparators",
-            found=f"1 {who} (of {int(n1.max())} pilots and {int(n0.max())} comparators)",
+            found=f"1 {who} (of {of})",
             where=f"{method} of {estimate.metric.name!r}",
-            todo=f"no cluster-robust variance exists; use Permutation(){pool}, which ranks this "
-            "pilot among placebo pilots; FermanPinto(), which allows for the sizes of units; or "
-            "LauLi(), for pilots that may be noisier than comparators by a stated ratio",
+            todo="no cluster-robust variance exists; " + _instead(estimate, groups),
         )
     return exists
+
+
+def _instead(estimate: Estimate, groups: Sequence[Groups]) -> str:
+    """Name the methods that serve this estimate where no variance exists; each is tried."""
+    if estimate.sample.clustered_above:
+        n_pilots = int(carried_by(estimate)[0].max())
+        g1, g0 = clusters_by_term(estimate)
+        # coarser clusters than the design's may have been asked for
+        if groups and ((g1 >= 2) & ((g0 == 0) | (g0 >= 2))).any():
+            return "leave by= out: the design's own clusters have one"
+        what = counted(n_pilots, "pilot") + (" in one cluster" if int(g1.max()) < 2 else "")
+        return (
+            f"{what} cannot be told from what else happens in the cluster: only a design without "
+            "clusters= can be tested, which takes units as independent"
+        )
+    from didkit.inference.conley_taber import ConleyTaber
+    from didkit.inference.ferman_pinto import FermanPinto
+    from didkit.inference.lau_li import LauLi
+    from didkit.inference.permutation import Permutation
+
+    few = _TRIAL
+    ways = []
+    if _serves(Permutation(draws=few), estimate):
+        ways.append("Permutation(), which ranks the estimate among those of placebo pilots")
+    if _serves(FermanPinto(draws=few), estimate):
+        ways.append("FermanPinto(), which allows for the sizes of units")
+    elif estimate.sample.exposure is None and _serves(ConleyTaber(draws=few), estimate):
+        ways.append("FermanPinto(sizes={unit: number}), which allows for the sizes of units")
+    if _serves(LauLi(), estimate):
+        ways.append("LauLi(), for pilots that may be noisier than comparators by a stated ratio")
+    n1, n0 = carried_by(estimate)
+    own = bool(groups and ((n1 >= 2) & ((n0 == 0) | (n0 >= 2))).any())
+    said = ["leave by= out (each unit is then a cluster)"] if own else []
+    if ways:
+        independent = " (they take units as independent)" if groups else ""
+        said.append("use " + "; or ".join(ways) + independent)
+    if said:
+        return "; or ".join(said)
+    return "use Permutation() with {1}: here {0}".format(*not_traded(estimate))
+
+
+_TRIAL = 19  #: draws of a trial, to see whether a method serves
+
+
+def _serves(inference: Inference, estimate: Estimate) -> bool:
+    """Whether a method has a test for some term; tried, for a text must not send in circles."""
+    try:
+        made = inference.attach(estimate, level=0.95).attached
+    except DidkitError:
+        return False
+    return bool(np.isfinite(made.p_value).any())
+
+
+def counted(n: int, word: str) -> str:
+    """Write a number with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "pilot"), counted(9, "pilot")
+    ('1 pilot', '9 pilots')
+    """
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def clusters_by_term(estimate: Estimate) -> tuple[Ints, Ints]:
+    """Return how many of the design's clusters hold the pilots, and the comparators, of each term.
+
+    Without clusters above units these are the pilots and comparators themselves.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> g1, g0 = clusters_by_term(dk.DiD().fit(design, "cpp"))
+    >>> bool(g1[0] < g0[0])
+    True
+    """
+    n1, n0 = carried_by(estimate)
+    sample = estimate.sample
+    if not sample.clustered_above:
+        return n1, n0
+    used: NDArray[np.bool_] = np.ones((len(sample.units), estimate.n_terms), dtype=bool)
+    if estimate.weights is not None:
+        used = np.asarray((np.abs(estimate.weights) > 0).any(axis=2).T)
+    elif estimate.contributions is not None:
+        used = np.isfinite(estimate.contributions)
+    others = ~sample.pilot if sample.sets is None else (sample.sets > 0).any(axis=0)
+    g1, g0 = (
+        np.array([len(np.unique(sample.clusters[arm & column])) for column in used.T])
+        for arm in (sample.pilot, others)
+    )
+    return np.minimum(n1, g1), np.minimum(n0, g0)
 
 
 def _clusters(estimate: Estimate, groups: Groups | None) -> tuple[Ints, Ints]:
@@ -124,10 +216,10 @@ def lost_in_words(estimate: Estimate, exists: NDArray[np.bool_]) -> tuple[str, .
     if exists.all():
         return ()
     gone = [t for t, there in zip(estimate.terms["term"], exists, strict=True) if not there]
-    return (
-        f"{first_few(gone)} carried by one pilot or one comparator: no cluster-robust variance "
-        "exists; use Permutation, FermanPinto or LauLi",
-    )
+    above = estimate.sample.clustered_above
+    alone = "one pilot or one comparator" + (", or one cluster of either" if above else "")
+    instead = "" if above else "; use Permutation"  # with clusters nothing else serves
+    return (f"{first_few(gone)} carried by {alone}: no cluster-robust variance exists{instead}",)
 
 
 def reuse_in_words(estimate: Estimate) -> str:

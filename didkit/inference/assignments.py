@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from didkit.design import Sample
 from didkit.results import Exchange, Labels
 
-__all__ = ["Assignments", "assignments", "least_of_orders", "orders"]
+__all__ = ["Assignments", "assignments", "least_of_assignments", "least_of_orders", "orders"]
 
 Ints = NDArray[np.intp]
 Compact = NDArray[np.signedinteger[Any]]
@@ -134,6 +134,21 @@ def assignments(
     if accept is not None:
         total, mirrored = len({row.tobytes() for row in codes}), False
     return Assignments(codes, False, max(total, 1), mirrored, tried)
+
+
+def least_of_assignments(
+    sample: Sample, *, draws: int, assignable: NDArray[np.bool_] | None = None
+) -> float:
+    """Return the least p that `assignments` can attain, without listing them."""
+    could = np.ones(len(sample.units), dtype=bool) if assignable is None else assignable
+    ways, halves = 1, len(sample.starts) == 1 and bool(could.all())
+    for stratum in np.unique(sample.strata):
+        members = np.flatnonzero((sample.strata == stratum) & could)
+        held = sample.cohort[members][sample.cohort[members] >= 0]
+        ways *= _ways(len(members), held)
+        halves &= 2 * len(held) == len(members)
+    least = (2 if halves else 1) / ways
+    return least if ways <= draws else max(least, 1 / (1 + draws))
 
 
 def _drawn(n_units: int, parts: list[tuple[Ints, Ints]], draws: int, seed: int) -> Iterator[Labels]:

@@ -41,15 +41,16 @@ _OF_CLUSTER = {
     "CR0": "many pilots and many comparators, of like size",
     "CR1": "many pilots and many comparators; conventional, for comparison",
     "CR2": "near-normal shocks; degrees of freedom as if alike in all units",
-    "CR3": "as CR2; conservative where units are alike",
-    "CR3J": "as CR2; conservative where units are alike",
+    "CR3": "many pilots; with G − 1 degrees of freedom it rejects too often where they are few",
+    "CR3J": "many pilots; with G − 1 degrees of freedom it rejects too often where they are few",
 }
 
 
-def assumes(inference: Inference) -> str:
+def assumes(inference: Inference, n_pilots: int = 2) -> str:
     """Say what a method takes for granted; empty for one that is not of this room and says nothing.
 
-    A method of one's own may say it in an attribute ``assumes``.
+    A method of one's own may say it in an attribute ``assumes``. With one pilot permutation of t is
+    that of the estimate.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def assumes(inference: Inference) -> str:
             return "near-normal shocks of any variance in either arm"
         return _OF_CLUSTER[inference.kind]
     if isinstance(inference, Permutation):
-        if inference.statistic == "beta":
+        if inference.statistic == "beta" or n_pilots == 1:
             return "any unit could have been a pilot, and pilots are as noisy as comparators"
         return "any unit could have been a pilot (exact), or enough pilots for t (nearly)"
     if isinstance(inference, WildBootstrap):
@@ -166,7 +167,9 @@ def _table() -> dict[str, tuple[_Size, ...]]:
     return {method: tuple(rows) for method, rows in found.items()}
 
 
-def known_sizes(inference: Inference, n_pilots: int, n_comparators: int) -> tuple[_Size, ...]:
+def known_sizes(
+    inference: Inference, n_pilots: int, n_comparators: int, *, sets: bool = False
+) -> tuple[_Size, ...]:
     """Return the simulated sizes of a method in the design nearest to so many units.
 
     Nearest by the logarithm of the number of pilots first, then of comparators: pilots matter most.
@@ -177,6 +180,8 @@ def known_sizes(inference: Inference, n_pilots: int, n_comparators: int) -> tupl
         With the options that the table has; others have no row.
     n_pilots, n_comparators : int
         Of the estimate.
+    sets : bool, default False
+        Whether comparators are matched sets, which have rows of their own, or one pool.
 
     Returns
     -------
@@ -188,7 +193,8 @@ def known_sizes(inference: Inference, n_pilots: int, n_comparators: int) -> tupl
     >>> known_sizes(ClusterRobust("CR2"), 10, 120)[0][:2]
     (9, 141)
     """
-    rows = _table().get(_label(inference), ())
+    every = _table().get(_label(inference), ())
+    rows = [row for row in every if row.noise.startswith("sets") == sets]
     if not rows:
         return ()
 
@@ -201,16 +207,28 @@ def known_sizes(inference: Inference, n_pilots: int, n_comparators: int) -> tupl
     return tuple(row for row in rows if (row.pilots, row.comparators) == where)
 
 
-def sizes_in_words(inference: Inference, n_pilots: int, n_comparators: int) -> str:
+def sizes_in_words(
+    inference: Inference, n_pilots: int, n_comparators: int, *, sets: bool = False
+) -> str:
     """Say how often a method rejects a true null at 5 %, in the nearest design simulated.
 
     Examples
     --------
-    >>> sizes_in_words(ClusterRobust("CR1"), 9, 141)[-11:]
-    '(9 v 141) %'
+    >>> sizes_in_words(ClusterRobust("CR1"), 9, 141)[:19]
+    '9 v 141, in %: norm'
     """
-    rows = known_sizes(inference, n_pilots, n_comparators)
+    rows = known_sizes(inference, n_pilots, n_comparators, sets=sets)
     if not rows:
         return ""
-    said = ", ".join(f"{row.noise} {row.rejects:.1f}" for row in rows)
-    return f"{said} ({rows[0].pilots} v {rows[0].comparators}) %"
+    said = ", ".join(f"{_NOISE.get(row.noise, row.noise)} {row.rejects:.1f}" for row in rows)
+    return f"{rows[0].pilots} v {rows[0].comparators}, in %: {said}"
+
+
+_NOISE = {
+    "noisier": "noisier pilots",
+    "small": "smaller pilots",
+    "small and skewed": "smaller and skewed",
+    "staggered": "staggered starts",
+    "regions": "shocks by region",
+    "regions, together": "shocks by region, pilots in one",
+}

@@ -46,7 +46,8 @@ def by_term(
     >>> import didkit as dk
     >>> from didkit.inference.samples import two_samples
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> both, notes = by_term(dk.DiD("complete").fit(design, "cpp"), two_samples, "a test")
+    >>> did = dk.DiD("complete").fit(design.drop("522"), "cpp")
+    >>> both, notes = by_term(did, two_samples, "a test")
     >>> list(both), notes
     ([0], ())
     """

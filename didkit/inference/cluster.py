@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +14,16 @@ from numpy.typing import NDArray
 from didkit import linear
 from didkit.errors import InferenceError, first_few
 from didkit.inference.arms import lost_in_words, with_variance
-from didkit.inference.groups import By, Groups, Part, both, check_by, groups_of, part_of
+from didkit.inference.groups import (
+    By,
+    Groups,
+    Part,
+    both,
+    by_in_words,
+    check_by,
+    groups_of,
+    part_of,
+)
 from didkit.inference.student import from_covariance
 from didkit.results import Estimate, JointTest
 
@@ -37,6 +47,8 @@ _DF_WORDS = {
     "g-1": "G − 1 degrees of freedom",
     "normal": "normal",
 }
+_ALSO_CALLED = {"satterthwaite": "bell-mccaffrey", "bm": "bell-mccaffrey", "z": "normal"}
+_FEW = 10  #: clusters below which t with one degree of freedom less than clusters is unreliable
 _INDEFINITE = 1e-10  #: of the largest eigenvalue: a smaller negative one is rounding
 _FACTOR_WORDS = {
     "clusters": "G/(G−1)",
@@ -65,7 +77,8 @@ class ClusterRobust:
     by : str, mapping, or two of these, optional
         What is a cluster, by default what the design says (a unit). ``"unit"``; ``"period"``;
         ``"set"`` (a pilot and its matched set); a column of ``panel.units`` such as ``"region"``;
-        or a mapping of unit to label. Two of these are two-way clustering, with CR0 or CR1.
+        or a mapping (or pandas Series) of unit to label. Two of these are two-way clustering, with
+        CR0 or CR1.
 
     Notes
     -----
@@ -107,7 +120,7 @@ class ClusterRobust:
     by: By | tuple[By, By] | None = field(default=None, kw_only=True, hash=False)
 
     def __repr__(self) -> str:
-        said = "" if self.by is None else f", by={self.by!r}"
+        said = "" if self.by is None else f", by={by_in_words(self.by)}"
         return f"ClusterRobust(kind={self.kind!r}, df={self.df!r}, factor={self.factor!r}{said})"
 
     def __post_init__(self) -> None:
@@ -116,12 +129,12 @@ class ClusterRobust:
             (self.df, (*_DF_WORDS, None), "df"),
             (self.factor, _FACTOR_WORDS, "factor"),
         ):
-            if given not in known:
+            if given not in tuple(known):
                 raise InferenceError(
                     needed=f"{name}: " + ", ".join(str(k) for k in known if k),
                     found=repr(given),
                     where="ClusterRobust",
-                    todo="choose one",
+                    todo=_nearest(given, [str(k) for k in known if k]),
                 )
         if self.factor != "clusters" and self.kind != "CR1":
             raise InferenceError(
@@ -192,6 +205,7 @@ class ClusterRobust:
             recipe += f", factor {_FACTOR_WORDS[self.factor]}"
         if any(not one.whole for one in groups) and not self._two:
             said += ("clusters are periods: what lasts inside a unit is ignored",)
+        said += self._few(estimate, groups, parts)
         return from_covariance(
             estimate,
             self,
@@ -201,6 +215,18 @@ class ClusterRobust:
             method=f"{recipe}; {_clusters_in_words(estimate, groups, parts)}",
             notes=said,
         )
+
+    def _few(self, estimate: Estimate, groups: list[Groups], parts: list[Part]) -> tuple[str, ...]:
+        """Warn of few clusters above units, unless the degrees of freedom allow for them."""
+        fewest = _fewest(parts[: max(len(groups), 1)])
+        above = bool(groups) or estimate.sample.clustered_above
+        if not above or fewest >= _FEW or self.df_used not in ("g-1", "normal"):
+            return ()
+        names = [one.name for one in groups] or ["cluster"]
+        at = [part.count for part in parts[: len(names)]].index(fewest)
+        by = "" if names[at] == "cluster" else f" by {names[at]}"
+        law = "the normal" if self.df_used == "normal" else f"t with {fewest - 1}"
+        return (f"{fewest} clusters{by}: {law} is unreliable with fewer than {_FEW} clusters",)
 
     def _parts(self, estimate: Estimate) -> tuple[list[Groups], list[Part]]:
         """Return the groupings asked for (none: the design's), and what the variance is made of."""
@@ -406,6 +432,15 @@ class ClusterRobust:
         return pd.DataFrame(made, index=list(part.labels), columns=list(estimate.terms["term"]))
 
 
+def _nearest(given: object, known: list[str]) -> str:
+    """Name the option that was probably meant."""
+    text = str(given).strip().lower()
+    by_lower = {one.lower(): one for one in known}
+    other = _ALSO_CALLED.get(text)
+    near = [other] if other in known else difflib.get_close_matches(text, by_lower, n=1)
+    return f"did you mean {by_lower[near[0]]!r}?" if near and near[0] else "choose one"
+
+
 def _fewest(parts: list[Part]) -> int:
     """Clusters of the way that has fewest."""
     return min(part.count for part in parts)
@@ -424,6 +459,9 @@ def _clusters_in_words(estimate: Estimate, groups: list[Groups], parts: list[Par
     codes = groups[0].codes[:, 0] if groups else sample.clusters
     pilots = len(np.unique(codes[sample.pilot]))
     by = f" by {groups[0].name}" if groups else ""
+    if parts[0].count < len(sample.units):
+        some = "all" if pilots == parts[0].count else str(pilots)
+        return f"{parts[0].count} clusters{by}, {some} with pilots"
     return f"{pilots} + {parts[0].count - pilots} clusters{by}"
 
 

@@ -43,6 +43,9 @@ class ConleyTaber:
     rate for the design), and is refused with fewer than 20 comparators or fewer than five a pilot
     (where the rate passes 11 %; nine against nine, every draw takes all comparators and is zero).
 
+    Draws are made in the order of the units' ids: with other ids (codes that sort otherwise) a p
+    that is drawn, not listed, changes within its Monte Carlo error (``facts["mc_error"]``).
+
     References
     ----------
     Conley & Taber (2011).
@@ -117,8 +120,10 @@ def placebos_by_term(estimate: Estimate, who: str) -> tuple[dict[int, Placebos],
     notes = [f"{term} has no test: {error.found}" for term, error in refused]
     without = max(placebo.without for placebo in found.values())
     if without:
+        those = "1 comparator lacks" if without == 1 else f"{without} comparators lack"
+        some = "" if len(found) == 1 else " in some term"
         notes.append(
-            f"up to {without} comparators without a cell that the pilots' weights need are no "
-            "placebos"
+            f"{those} a value in a period that the pilots are measured in{some}, and "
+            f"{'is' if without == 1 else 'are'} not put in their places"
         )
     return found, tuple(notes)

@@ -52,7 +52,8 @@ class DonaldLang:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> made = dk.DiD("complete").fit(design, "cpp").infer(dk.DonaldLang())
+    >>> one_start = design.drop("522")  # the late pilot
+    >>> made = dk.DiD("complete").fit(one_start, "cpp").infer(dk.DonaldLang())
     >>> int(made["att"]["df"]) == int(made["att"]["n_pilots"] + made["att"]["n_comparators"] - 2)
     True
     """

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few, is_number
+from didkit.inference.arms import counted
 from didkit.inference.conley_taber import placebos_by_term
 from didkit.inference.placebo_errors import attach_errors, check_draws
 from didkit.inference.samples import Placebos
@@ -58,6 +59,9 @@ class FermanPinto:
     It fails where pilots are noisier for another reason than their size, and where the fit is
     stretched to pilots smaller than all comparators (a note says so). With ``b = 0`` it is
     `ConleyTaber`. Refused without sizes, or with sizes that are all alike.
+
+    Draws are made in the order of the units' ids: with other ids (codes that sort otherwise) a p
+    that is drawn, not listed, changes within its Monte Carlo error (``facts["mc_error"]``).
 
     References
     ----------
@@ -131,7 +135,9 @@ class FermanPinto:
             draws=self.draws,
             seed=self.seed,
             level=level,
-            method="Ferman–Pinto, comparators' deviations rescaled to the pilots' sizes",
+            method="Ferman–Pinto, noise does not fall with size here: as Conley–Taber"
+            if all((fit[:, 1] == 0).all() for fit in fits.values())
+            else "Ferman–Pinto, comparators' deviations rescaled to the pilots' sizes",
             facts=facts,
             notes=(*notes, *_notes(found[main], fits[main], sizes, facts, self.sizes is None)),
         )
@@ -230,7 +236,7 @@ def _notes(
     outside = int(((second < first.min()) | (second > first.max())).sum())
     if outside:
         said.append(
-            f"{outside} pilots are smaller or larger than every comparator: there the fitted "
-            "variance is an extrapolation"
+            f"{counted(outside, 'pilot')} smaller or larger than every comparator: there the "
+            "fitted variance is an extrapolation"
         )
     return tuple(said)

@@ -11,14 +11,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few
+from didkit.inference.arms import counted
 from didkit.inference.samples import set_differences
 from didkit.linear import Normal
 from didkit.results import Estimate, Labels
 
-__all__ = ["By", "Groups", "Part", "both", "check_by", "groups_of", "part_of"]
+__all__ = ["By", "Groups", "Part", "both", "by_in_words", "check_by", "groups_of", "part_of"]
 
 Floats = NDArray[np.float64]
 By = str | Mapping[Any, str]
+_SHORT = 4  #: labels up to which a mapping is shown in full
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +49,15 @@ class Part:
 
 
 def check_by(given: Any) -> By | tuple[By, By] | None:
-    """Return `by` as it is kept: None, one way, or two.
+    """Return `by` as it is kept: None, one way, or two; a pandas Series becomes a mapping.
 
     Raises
     ------
     InferenceError
         If it is neither a name, nor a mapping of unit to label, nor two of these.
     """
-    ways = given if isinstance(given, tuple | list) else (given,)
+    ways = tuple(given) if isinstance(given, tuple | list) else (given,)
+    ways = tuple(way.to_dict() if isinstance(way, pd.Series) else way for way in ways)
     known = given is None or (
         len(ways) in (1, 2)
         and all(
@@ -65,8 +68,8 @@ def check_by(given: Any) -> By | tuple[By, By] | None:
     if not known:
         raise InferenceError(
             needed="one way to cluster, or two different ones: 'unit', 'period', 'set', a column "
-            "of panel.units, or a mapping of unit to label",
-            found=repr(given),
+            "of panel.units, or a mapping (or Series) of unit to label",
+            found=by_in_words(given),
             where="ClusterRobust(by=)",
             todo="for example by='region' or by=('unit', 'period')",
         )
@@ -74,6 +77,24 @@ def check_by(given: Any) -> By | tuple[By, By] | None:
     if not kept:
         return None
     return kept[0] if len(kept) == 1 else (kept[0], kept[1])
+
+
+def by_in_words(by: Any) -> str:
+    """Show `by`, a long mapping by its numbers only.
+
+    Examples
+    --------
+    >>> by_in_words(("unit", "period")), by_in_words(dict.fromkeys(range(153), "a"))
+    ("('unit', 'period')", '{153 units: 1 label}')
+    """
+    if isinstance(by, tuple | list) and any(isinstance(way, Mapping | pd.Series) for way in by):
+        return "(" + ", ".join(by_in_words(way) for way in by) + ")"
+    if isinstance(by, pd.Series):
+        by = by.to_dict()
+    if isinstance(by, Mapping) and len(by) > _SHORT:
+        labels = counted(len({str(label) for label in by.values()}), "label")
+        return f"{{{len(by)} units: {labels}}}"
+    return repr(by)
 
 
 def groups_of(estimate: Estimate, by: By, who: str) -> Groups:
@@ -122,11 +143,12 @@ def _labels(estimate: Estimate, by: By, who: str) -> list[str]:
     made = ["" if pd.isna(label) else str(label).strip() for label in found]
     without = [u for u, label in zip(estimate.sample.units, made, strict=True) if not label]
     if without:
+        column = f"the column {by!r} of panel.units" if isinstance(by, str) else "the mapping"
         raise InferenceError(
             needed="a label for every unit of the sample",
             found=f"none for {first_few(without)}",
             where=f"{who} of {estimate.metric.name!r}",
-            todo="label them",
+            todo=f"give each a label in {column}, or leave it out: design.drop({without[0]!r})",
         )
     return made
 

@@ -10,6 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, is_number
+from didkit.inference.arms import counted
 from didkit.inference.by_term import breakdown_in_words, by_term
 from didkit.inference.samples import TwoSamples, two_samples
 from didkit.results import Estimate, Uncertainty
@@ -109,7 +110,7 @@ class Hagemann:
         breakdown, least = np.full(k, np.nan), np.full(k, np.nan)
         few: list[int] = []
         notes = [
-            f"assumes a pilot at most {self.ratio:g} times as noisy as any comparator"
+            f"assumes a pilot {_noisy(self.ratio)} as any comparator"
             + (" but one" if self.exempt else "")
             + ", and normal noise; there is no standard error",
             *lost,
@@ -136,8 +137,8 @@ class Hagemann:
         return estimate.with_uncertainty(
             Uncertainty(
                 inference=self,
-                method=f"Hagemann, rearrangement test of one pilot, at most {self.ratio:g} times "
-                f"as noisy as {'all comparators but one' if self.exempt else 'all comparators'}",
+                method=f"Hagemann, rearrangement test of one pilot, {_noisy(self.ratio)} as "
+                + ("all comparators but one" if self.exempt else "all comparators"),
                 level=level,
                 std_error=np.full(k, np.nan),
                 facts={
@@ -301,14 +302,25 @@ class _Test:
         return float(brentq(lambda ratio: self.p(ratio) - alpha, 0.0, high, xtol=1e-9))
 
 
+def _noisy(ratio: float) -> str:
+    """Say how noisy pilots may be, before the "as"."""
+    return "at most as noisy" if ratio == 1 else f"at most {ratio:g} times as noisy"
+
+
 def _one_pilot(estimate: Estimate, m: int, who: str) -> TwoSamples:
     """Return both arms' numbers, if there is one pilot and comparators enough for a largest."""
     both = two_samples(estimate, m, who)
-    if len(both.pilots) != 1 or len(both.comparators) < 3:
+    n1, n0 = len(both.pilots), len(both.comparators)
+    if n1 != 1 or n0 < 3:
         raise InferenceError(
             needed="one pilot and at least three comparators",
-            found=f"{len(both.pilots)} pilots and {len(both.comparators)} comparators",
+            found=f"{counted(n1, 'pilot')} and {counted(n0, 'comparator')}",
             where=who,
-            todo="use LauLi(), which takes several pilots, or Permutation()",
+            todo="use LauLi(), which takes several pilots and needs two comparators, or "
+            "Permutation()"
+            if n0 > 1
+            else "use DonaldLang(), which takes the comparator to be as noisy as the pilots"
+            if n1 > 1
+            else "add comparators",
         )
     return both

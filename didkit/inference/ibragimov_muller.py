@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
+from didkit.inference.arms import counted
 from didkit.inference.by_term import by_term
 from didkit.inference.samples import set_differences, two_samples
 from didkit.inference.student import from_covariance
@@ -48,7 +49,8 @@ class IbragimovMuller:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> made = dk.DiD("complete").fit(design, "cpp").infer(dk.IbragimovMuller())
+    >>> one_start = design.drop("522")  # the late pilot
+    >>> made = dk.DiD("complete").fit(one_start, "cpp").infer(dk.IbragimovMuller())
     >>> float(made["att"]["df"] - made["att"]["n_pilots"])
     -1.0
     """
@@ -59,8 +61,8 @@ class IbragimovMuller:
         Raises
         ------
         InferenceError
-            With one pilot or one comparator, sets that share somebody, or a term that is neither a
-            mean of differences nor a difference of two means.
+            With one pilot or one comparator, sets that share somebody, several starts against one
+            pool, or a term that is neither a mean of differences nor a difference of two means.
         """
         sets = estimate.sample.sets is not None
         taken, lost = by_term(estimate, _sets if sets else _arms, repr(self))
@@ -102,7 +104,13 @@ def _sets(estimate: Estimate, m: int, who: str) -> Groups:
     """Return the sets' differences as one group."""
     differences, at = set_differences(estimate, m, who)
     if len(differences) < 2:
-        raise _alone(f"{len(differences)} matched set", "two matched sets", who)
+        raise InferenceError(
+            needed="at least two matched sets",
+            found=counted(len(differences), "matched set"),
+            where=who,
+            todo="one number has no spread; use Permutation(), or LauLi() with one pool of "
+            "comparators, which states how noisy the pilot may be",
+        )
     return ((differences, at),)
 
 
@@ -111,15 +119,19 @@ def _arms(estimate: Estimate, m: int, who: str) -> Groups:
     both = two_samples(estimate, m, who)
     n1, n0 = len(both.pilots), len(both.comparators)
     if min(n1, n0) < 2:
-        raise _alone(f"{n1} pilots and {n0} comparators", "two pilots and two comparators", who)
+        raise InferenceError(
+            needed="at least two pilots and two comparators",
+            found=f"{counted(n1, 'pilot')} and {counted(n0, 'comparator')}",
+            where=who,
+            todo="one number has no spread; " + _one_alone(n1, n0),
+        )
     return ((both.pilots, both.pilot_at), (both.comparators, both.comparator_at))
 
 
-def _alone(found: str, needed: str, who: str) -> InferenceError:
-    return InferenceError(
-        needed=f"at least {needed}",
-        found=found,
-        where=who,
-        todo="one number has no spread; use LauLi(), which states how noisy the pilot may be, or "
-        "Permutation() with one pool of comparators",
-    )
+def _one_alone(n1: int, n0: int) -> str:
+    """Say what serves where an arm has one unit."""
+    if n0 >= 2:
+        return "use LauLi(), which states how noisy the pilot may be, or Permutation()"
+    if n1 >= 2:
+        return "use DonaldLang(), which takes the comparator to be as noisy as the pilots"
+    return "add comparators"

@@ -8,8 +8,8 @@ import numpy as np
 
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.inference.arms import (
-    carried_by,
     closed_form_df,
+    clusters_by_term,
     lost_in_words,
     reuse_in_words,
     with_variance,
@@ -35,9 +35,11 @@ class Jackknife:
     Variance ``(G−1)/G Σ (θ(−g) − θ)²``, centred on the estimate (summclust's CRV3; the jackknife
     of MacKinnon, Nielsen & Webb 2023 centred on the mean of the deletions differs slightly); t
     with Bell and McCaffrey's degrees of freedom of a difference of two means of as many pilots
-    and comparators. Comparators are not rebuilt when a pilot is dropped. Fails with one pilot
-    (refused), and for matched sets it treats the comparators' weights as given. A comparator that
-    serves several pilots is one cluster: it is dropped from all its sets at once.
+    and comparators; with clusters above units, of as many clusters with pilots and clusters with
+    comparators, and at most one less than there are clusters. Comparators are not rebuilt when a
+    pilot is dropped. Fails with one pilot (refused), and for matched sets it treats the
+    comparators' weights as given. A comparator that serves several pilots is one cluster: it is
+    dropped from all its sets at once.
 
     Examples
     --------
@@ -70,13 +72,16 @@ class Jackknife:
         covariance = (n_clusters - 1) / n_clusters * deviations.T @ deviations
         covariance[~exists] = np.nan
         covariance[:, ~exists] = np.nan
-        n1, n0 = carried_by(estimate)
+        g1, g0 = clusters_by_term(estimate)
+        df = closed_form_df(g1.astype(float), g0.astype(float))
+        if sample.clustered_above:  # a cluster may hold both
+            df = np.minimum(df, n_clusters - 1.0)
         reuse = reuse_in_words(estimate)
         return from_covariance(
             estimate,
             self,
             covariance,
-            closed_form_df(n1.astype(float), n0.astype(float)),
+            df,
             level=level,
             method=f"cluster jackknife, {n_clusters} refits, Bell–McCaffrey degrees of freedom",
             notes=(

@@ -13,7 +13,7 @@ from didkit.inference.samples import TwoSamples, two_samples
 from didkit.inference.student import from_covariance, t_quantile
 from didkit.results import Estimate
 
-__all__ = ["LauLi", "largest_level"]
+__all__ = ["LauLi", "breakdown_ratio", "largest_level"]
 
 _FEWEST = 4  #: comparators from which the closed form is known to hold for unequal ones
 
@@ -60,7 +60,8 @@ class LauLi:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> did = dk.DiD("complete").fit(design, "cpp")
+    >>> one_start = design.drop("522")  # the late pilot
+    >>> did = dk.DiD("complete").fit(one_start, "cpp")
     >>> noisier, alike = (did.infer(dk.LauLi(r))["att"] for r in (3, 1))
     >>> bool(noisier["p_value"] > alike["p_value"])
     True
@@ -97,17 +98,19 @@ class LauLi:
             loadings[both.comparator_at, m] = 1 / n0
             residuals[both.comparator_at, m] = both.comparators - both.comparators.mean()
             df[m] = n0 - 1
-            breakdown[m] = _breakdown(both, level)
+            breakdown[m] = breakdown_ratio(both, level)
             several[m] = n1 > 1
             proved = min(proved, largest_level(n0, self.ratio))
+        alike = self.ratio == 1
+        noisy = "as noisy as" if alike else f"at most {self.ratio:g} times as noisy as"
         made = from_covariance(
             estimate,
             self,
             product_covariance(loadings, residuals, df),
             df,
             level=level,
-            method=f"Lau–Li, t against the comparators' spread, pilots at most {self.ratio:g} "
-            "times as noisy, m − 1 degrees of freedom",
+            method=f"Lau–Li, t against the comparators' spread, pilots {noisy} comparators, m − 1 "
+            "degrees of freedom",
             notes=(*self._notes(estimate, breakdown, bool(several.any()), proved, level), *lost),
         )
         main = estimate.place_of(None, where=repr(self))
@@ -126,9 +129,10 @@ class LauLi:
         proved: float,
         level: float,
     ) -> list[str]:
+        times = "" if self.ratio == 1 else f"{self.ratio:g} times "
         notes = [
-            f"assumes pilots at most {self.ratio:g} times as noisy as any comparator, and normal "
-            "noise; with comparators less noisy than that it rejects far too often"
+            f"assumes pilots at most {times}as noisy as any comparator, and normal noise; with "
+            "comparators less noisy than that it rejects far too often"
         ]
         notes += breakdown_in_words(list(estimate.terms["term"]), breakdown, level)
         if several:
@@ -198,9 +202,32 @@ def _enough(estimate: Estimate, m: int, who: str) -> TwoSamples:
     return both
 
 
-def _breakdown(both: TwoSamples, level: float) -> float:
-    """Return the ratio at which the test at this level stops rejecting; NaN without a spread."""
+def breakdown_ratio(both: TwoSamples, level: float) -> float:
+    """Return the ratio at which the test at this level stops rejecting, ρ*.
+
+    Parameters
+    ----------
+    both : TwoSamples
+        One number a unit.
+    level : float
+        Of the interval.
+
+    Returns
+    -------
+    float
+        0 where nothing would be rejected even without noise in the pilots; NaN with fewer than two
+        comparators, or where they do not differ beyond rounding.
+
+    Examples
+    --------
+    >>> at = np.arange(3)
+    >>> far = TwoSamples(np.array([9.0]), np.array([-1.0, 0.0, 1.0]), at[:1], at)
+    >>> round(breakdown_ratio(far, 0.95), 2)
+    2.01
+    """
     n1, n0 = len(both.pilots), len(both.comparators)
+    if n0 < 2:
+        return float("nan")
     spread = both.comparators.std(ddof=1)
     size = max(np.abs(both.comparators).max(), np.abs(both.pilots).max())
     if spread <= 1e-13 * size:

@@ -43,7 +43,7 @@ class _Joint:
 
 
 def adjusted_p_values(
-    estimates: Sequence[Estimate],
+    estimates: Estimate | Sequence[Estimate],
     *,
     methods: Sequence[str] = METHODS,
     terms: Sequence[str] | None = None,
@@ -53,8 +53,9 @@ def adjusted_p_values(
 
     Parameters
     ----------
-    estimates : sequence of Estimate
-        One or more, each with its inference.
+    estimates : Estimate or sequence of Estimate
+        One or more, each with its inference; one that was not given any has that which its design
+        recommends (``estimate.uncertainty``).
     methods : sequence of str
         ``"holm"``: over any dependence, the chance of any false rejection. ``"romano-wolf"``: the
         same, step-down, from joint draws, and ``"max-t"`` in a single step, with a simultaneous
@@ -77,9 +78,10 @@ def adjusted_p_values(
     Raises
     ------
     InferenceError
-        No estimate, an unknown method or term, estimates without an inference, no p-value at all,
-        or joint draws that do not exist: inferences that differ, or are neither `Permutation` nor
-        `ClusterRobust` one way; with `Permutation`, metrics with other units, starts or strata.
+        No estimate, an unknown method or term, an estimate asked to stay bare (``infer(None)``), no
+        p-value at all, or joint draws that do not exist: inferences that differ, or are neither
+        `Permutation` nor `ClusterRobust` one way; with `Permutation`, metrics with other units,
+        starts or strata.
 
     Notes
     -----
@@ -114,7 +116,7 @@ def adjusted_p_values(
     >>> bool((table["romano-wolf"] <= table["max-t"]).all())
     True
     """
-    _check(estimates, methods, level)
+    estimates = _check(estimates, methods, level)
     rows = _rows(estimates, terms)
     table = pd.DataFrame(
         {
@@ -169,15 +171,19 @@ def _step_down(joint: _Joint, alone: Floats) -> Floats:
     return made
 
 
-def _check(estimates: Sequence[Estimate], methods: Sequence[str], level: float) -> None:
+def _check(
+    estimates: Estimate | Sequence[Estimate], methods: Sequence[str], level: float
+) -> Sequence[Estimate]:
     """Refuse what is no list of estimates, an unknown method, and a level out of range."""
-    if not len(estimates) or not all(isinstance(one, Estimate) for one in estimates):
-        kinds = dict.fromkeys(type(one).__name__ for one in estimates)
+    given: object = estimates
+    of: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
+    if not of or not all(isinstance(one, Estimate) for one in of):
+        kinds = dict.fromkeys(type(one).__name__ for one in of)
         raise InferenceError(
             needed="at least one Estimate",
             found=first_few(kinds) if kinds else "none",
             where="adjusted_p_values",
-            todo="for example [DiD().fit(design, m).infer() for m in metrics]",
+            todo="give a list, for example [DiD().fit(design, m).infer() for m in metrics]",
         )
     unknown = [m for m in methods if m not in METHODS]
     if isinstance(methods, str) or unknown or not len(methods):
@@ -194,6 +200,7 @@ def _check(estimates: Sequence[Estimate], methods: Sequence[str], level: float) 
             where="adjusted_p_values(level=)",
             todo="give the level of the interval, not its complement",
         )
+    return of
 
 
 def _rows(estimates: Sequence[Estimate], terms: Sequence[str] | None) -> list[tuple[int, int]]:
@@ -235,7 +242,9 @@ def _joint(estimates: Sequence[Estimate], rows: list[tuple[int, int]]) -> _Joint
         "seed), or the same ClusterRobust, one way",
         found=found,
         where="adjusted_p_values, romano-wolf and max-t",
-        todo="infer all alike, or methods=('holm', 'benjamini-hochberg')",
+        todo="infer all with one Permutation() (the same statistic, draws and seed) or with one "
+        "ClusterRobust('CR2'), by one way; or methods=('holm', 'benjamini-hochberg'), which take "
+        "the p-values of any inference",
     )
 
 
@@ -312,7 +321,7 @@ def _alike(one: Estimate, other: Estimate, inference: Permutation) -> None:
             needed="the same units for all metrics, so that they share their assignments",
             found=f"{what} differ in {first_few(beside)}",
             where="adjusted_p_values, romano-wolf and max-t",
-            todo="leave these units out with design.exclude, so that all metrics have one sample, "
+            todo="leave these units out (Design(exclude=…)), so that all metrics have one sample, "
             "or use ClusterRobust, or methods=('holm',)",
         )
     starts = [[s.periods[s.starts[g]] if g >= 0 else "" for g in s.cohort] for s in (a, b)]
@@ -340,7 +349,7 @@ def _alike(one: Estimate, other: Estimate, inference: Permutation) -> None:
             found=f"{what} differ in {first_few(found)}",
             where="adjusted_p_values, romano-wolf and max-t",
             todo="use one design, and a window in which units are observed in every metric "
-            "(cells='complete', design.exclude), or methods=('holm',)",
+            "(cells='complete', Design(exclude=…)), or methods=('holm',)",
         )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few, is_whole
-from didkit.inference.arms import not_traded, trading_in_words
+from didkit.inference.arms import clusters_by_term, not_traded, trading_in_words
 from didkit.inference.assignments import Assignments, assignments, orders
 from didkit.inference.bands import level_from_permutations
 from didkit.inference.invert import TIES, Inverted, invert
@@ -24,14 +24,14 @@ from didkit.results import Draws, Estimate, JointTest, Labels, Uncertainty
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Permutation"]
+__all__ = ["Permutation", "Redrawn"]
 
 Floats = NDArray[np.float64]
 _FEWEST = 19  #: plausible assignments besides which a caliper is refused
 
 
 @dataclass(frozen=True, eq=False)
-class _Redrawn:
+class Redrawn:
     """The assignments, the refits under them and under the actual one, and what is a t."""
 
     chosen: Assignments
@@ -39,7 +39,13 @@ class _Redrawn:
     actual: Draws
     studentised: NDArray[np.bool_]
 
+    def at(self, estimate: Estimate) -> Redrawn:
+        """Return the same assignments of the same estimate on other outcomes."""
+        drawn, actual = _refits(estimate, self.chosen)
+        return replace(self, drawn=drawn, actual=actual)
+
     def invert(self, m: int, level: float) -> Inverted:
+        """Return p of no effect and the interval of term m."""
         return invert(
             self.drawn,
             self.actual,
@@ -90,6 +96,9 @@ class Permutation:
     by the estimate itself. There is no standard error. Several terms have a uniform band too: the
     interval of each at the level at which the smallest of their p-values, over the same draws,
     rejects a true null in any term with probability 1 − level.
+
+    Draws are made in the order of the units' ids: with other ids (codes that sort otherwise) a p
+    that is drawn, not listed, changes within its Monte Carlo error (``facts["mc_error"]``).
 
     **Plausible pilots.** `among` and, with `around`, `caliper` give the same set of assignments
     whichever of them is the actual one: where pilots were drawn from that set the test is exact. A
@@ -211,7 +220,7 @@ class Permutation:
         InferenceError
             If the estimator cannot be refitted in bulk, or clusters are coarser than units.
         """
-        again = self._redraw(estimate)
+        again = self.redrawn(estimate)
         chosen, drawn, actual = again.chosen, again.drawn, again.actual
         studentised, k = again.studentised, estimate.n_terms
         left = estimate.sample.left.any()
@@ -309,7 +318,7 @@ class Permutation:
         >>> bool(low[0] < did.values[0] < high[0])
         True
         """
-        again = self._redraw(estimate)
+        again = self.redrawn(estimate)
         low, high = np.full(len(levels), np.nan), np.full(len(levels), np.nan)
         without = estimate.sample.left.any() & ~again.studentised
         there = np.isfinite(levels) & np.isfinite(again.actual.b[0]) & ~without
@@ -318,8 +327,14 @@ class Permutation:
             low[m], high[m] = found.low, found.high
         return low, high
 
-    def _redraw(self, estimate: Estimate) -> _Redrawn:
-        """Draw the assignments and refit under each; refuse what has no test at all."""
+    def redrawn(self, estimate: Estimate) -> Redrawn:
+        """Draw the assignments and refit under each; for `attach`, and for checks.
+
+        Raises
+        ------
+        InferenceError
+            As for `attach`.
+        """
         chosen, drawn, actual = self._draw(estimate)
         n1 = estimate.terms["n_pilots"].to_numpy()
         # sets that share one lone comparator have no variance to divide by, whoever is in it
@@ -328,7 +343,7 @@ class Permutation:
         studentised = np.array([self.statistic == "t" and n > 1 for n in n1]) & shown
         if estimate.sample.left.any() and not studentised.any():
             raise self._shorter(estimate)
-        return _Redrawn(chosen, drawn, actual, studentised)
+        return Redrawn(chosen, drawn, actual, studentised)
 
     def _draw(self, estimate: Estimate) -> tuple[Assignments, Draws, Draws]:
         """Return the assignments, the refits under them, and the refit under the actual one."""
@@ -336,12 +351,21 @@ class Permutation:
         if estimate.reassigned is None and exchange is None:
             raise self._refused(estimate)
         if sample.clustered_above:
+            g1, g0 = clusters_by_term(estimate)
+            robust = ((g1 >= 2) & ((g0 == 0) | (g0 >= 2))).any()
             raise InferenceError(
                 needed="units that are assigned one by one",
                 found=f"{len(sample.cluster_labels)} clusters of {len(sample.units)} units",
                 where=repr(self),
-                todo="use strata= instead of clusters=, or "
-                + ("ClusterRobust" if exchange is None else "Jackknife()"),
+                todo="use a design without clusters=, which takes units as independent (strata= "
+                "keeps pilots inside their groups)"
+                + (
+                    ""
+                    if not robust
+                    else ", or ClusterRobust('CR2')"
+                    if exchange is None
+                    else ", or Jackknife()"
+                ),
             )
         if exchange is not None:
             if self.among is not None or self.caliper:
@@ -352,14 +376,9 @@ class Permutation:
                     todo="leave them out: who may trade with whom is said by the sets and strata=",
                 )
             chosen = orders(exchange, self.statistic, draws=self.draws, seed=self.seed)
-            refit = exchange.refit
-            as_it_is = np.arange(len(sample.units), dtype=np.int64)[None]
         else:
             chosen = self._plausible(estimate)
-            refit = cast("Callable[[Labels], Draws]", estimate.reassigned)
-            as_it_is = sample.cohort[None].astype(np.int64)
-        drawn = Draws.stack([refit(labels) for labels in chosen.chunks()])
-        return chosen, drawn, refit(as_it_is)
+        return chosen, *_refits(estimate, chosen)
 
     def _plausible(self, estimate: Estimate) -> Assignments:
         """Draw among the assignments that are plausible: all of them unless something is asked."""
@@ -496,8 +515,19 @@ class Permutation:
         return JointTest(terms, own, p, f"joint permutation of {len(at)} terms")
 
 
+def _refits(estimate: Estimate, chosen: Assignments) -> tuple[Draws, Draws]:
+    """Return the refits under the assignments, and under the actual one."""
+    sample, exchange = estimate.sample, estimate.exchanged
+    if exchange is not None:
+        refit, as_it_is = exchange.refit, np.arange(len(sample.units), dtype=np.int64)[None]
+    else:
+        refit = cast("Callable[[Labels], Draws]", estimate.reassigned)
+        as_it_is = sample.cohort[None].astype(np.int64)
+    return Draws.stack([refit(labels) for labels in chosen.chunks()]), refit(as_it_is)
+
+
 def _band(
-    estimate: Estimate, again: _Redrawn, null: Floats, made: dict[str, Floats], level: float
+    estimate: Estimate, again: Redrawn, null: Floats, made: dict[str, Floats], level: float
 ) -> tuple[Floats | None, Floats | None, list[str]]:
     """Return the uniform band over the terms that have a test, where there are several."""
     n1 = estimate.terms["n_pilots"].to_numpy()

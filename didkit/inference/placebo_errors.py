@@ -17,6 +17,7 @@ import scipy
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, is_whole
+from didkit.inference.arms import counted
 from didkit.inference.bands import level_from_permutations
 from didkit.inference.invert import TIES
 from didkit.inference.samples import Placebos
@@ -106,9 +107,9 @@ def too_few_comparators(found: Placebos, who: str) -> None:
             needed=f"at least {least} comparators with the pilots' cells ({LEAST_COMPARATORS}, and "
             f"{A_PILOT} a pilot): their noise stands in for the pilots', and the error of their "
             "own mean is left out",
-            found=f"{n0} comparators for {n1} pilots",
+            found=f"{counted(n0, 'comparator')} for {counted(n1, 'pilot')}",
             where=who,
-            todo="use Permutation(), or ClusterRobust('CR2') with two pilots or more",
+            todo="use Permutation()" + (", or ClusterRobust('CR2')" if n1 > 1 else ""),
         )
 
 
@@ -272,9 +273,10 @@ def attach_errors(
             said.append(f"too few placebos for a uniform band at level {level:g} in every term")
     n1, n0 = max((_arms(found[m]) for m in found), key=lambda arms: arms[0] / arms[1])
     rate = rejects_under_equal_noise(n1, n0, level)
+    arms = f"{counted(n1, 'pilot')} and {counted(n0, 'comparator')}"
     said.append(
-        f"the error of the comparators' mean is left out: with {n1} pilots and {n0} comparators of "
-        f"equal normal noise a {1 - level:.3g} test rejects about {rate:.3f} of true nulls"
+        f"the error of the comparators' mean is left out: with {arms} of equal normal noise a "
+        f"{1 - level:.3g} test rejects about {rate:.3f} of true nulls"
     )
     exact = all(errors.exact for errors in made.values())
     about: dict[str, object] = {

@@ -130,7 +130,7 @@ def within_caliper(
                 needed=f"a value of {name!r} for every unit that could have been a pilot",
                 found=f"none before the first start for {first_few(gone)}",
                 where=who,
-                todo="leave them out with among= or design.exclude, or choose another metric",
+                todo="leave them out with among= or Design(exclude=…), or choose another metric",
             )
         known = values[np.isfinite(values)]
         sd = float(known.std(ddof=1)) if len(known) > 1 else 0.0

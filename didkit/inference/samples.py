@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
+from didkit.inference.arms import clusters_by_term, not_traded
 from didkit.results import Estimate
 
 __all__ = ["Placebos", "TwoSamples", "one_number", "placebos", "set_differences", "two_samples"]
@@ -61,14 +62,21 @@ class Placebos:
 def one_number(estimate: Estimate, m: int) -> bool:
     """Whether term m is the difference of the arms' means of one number a unit.
 
+    Not where pilots of several starts are compared: a comparator's number is then a mean over
+    starts, less noisy than a pilot's.
+
     Examples
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> one_number(dk.DiD("complete").fit(design, "cpp"), 0)
+    >>> one_number(dk.DiD("complete").fit(design, "cpp"), 0)  # two starts
+    False
+    >>> one_number(dk.DiD("complete").fit(design.drop("522"), "cpp"), 0)  # one
     True
     """
     if estimate.contributions is None or estimate.sample.sets is not None:
+        return False
+    if _several_starts(estimate, m):
         return False
     numbers, pilot = estimate.contributions[:, m], estimate.sample.pilot
     used = np.isfinite(numbers)
@@ -77,6 +85,26 @@ def one_number(estimate: Estimate, m: int) -> bool:
         return False
     size = np.abs(numbers[used]).max()
     return bool(abs(first.mean() - second.mean() - estimate.values[m]) <= _ALIKE * size)
+
+
+def _several_starts(estimate: Estimate, m: int) -> tuple[str, ...]:
+    """Return the starts of the pilots of term m if their numbers are of other cells; else none.
+
+    Levels in one period are of the same cells whatever the start. As treated, pilots of one start
+    that stop at different times count as well.
+    """
+    sample, numbers = estimate.sample, estimate.contributions
+    if numbers is None:
+        return ()
+    at = np.flatnonzero(np.isfinite(numbers[:, m]) & sample.pilot)
+    cohorts = np.unique(sample.cohort[at])
+    if len(cohorts) < 2:
+        return ()
+    if estimate.weights is not None:
+        own = estimate.weights[m][at]
+        if np.abs(own - own[0]).max() <= _ALIKE * np.abs(own).max():
+            return ()
+    return tuple(sample.periods[sample.starts[g]] for g in cohorts)
 
 
 def two_samples(estimate: Estimate, m: int, who: str) -> TwoSamples:
@@ -94,16 +122,17 @@ def two_samples(estimate: Estimate, m: int, who: str) -> TwoSamples:
     Raises
     ------
     InferenceError
-        If the term is not the difference of two means of one number a unit, or clusters are above
-        units.
+        If the term is not the difference of two means of one number a unit, pilots have several
+        starts, or clusters are above units.
 
     Examples
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> both = two_samples(dk.DiD("complete").fit(design, "cpp"), 0, "a test")
+    >>> one_start = design.drop("522")
+    >>> both = two_samples(dk.DiD("complete").fit(one_start, "cpp"), 0, "a test")
     >>> len(both.pilots)
-    9
+    8
     """
     sample = estimate.sample
     if sample.clustered_above:
@@ -111,7 +140,19 @@ def two_samples(estimate: Estimate, m: int, who: str) -> TwoSamples:
             needed="units that are independent one by one",
             found=f"{len(sample.cluster_labels)} clusters of {len(sample.units)} units",
             where=who,
-            todo="use ClusterRobust('CR2'), or a design without clusters=",
+            todo=_with_clusters(estimate, m),
+        )
+    starts = _several_starts(estimate, m)
+    if starts:
+        kinds = tuple(dict.fromkeys(starts))
+        raise InferenceError(
+            needed="one start for all pilots: with several, a comparator's number is a mean over "
+            "starts and less noisy than a pilot's",
+            found=f"{estimate.terms['term'].iloc[m]} of pilots "
+            + (f"that start in {', '.join(kinds)}" if len(kinds) > 1 else "that stop apart"),
+            where=who,
+            todo="use Permutation() or ClusterRobust('CR2'), or a design of the pilots of one "
+            "start: design.drop(unit)",
         )
     if not one_number(estimate, m) or estimate.contributions is None:
         cells = "" if sample.sets is not None else ", or cells='complete'"
@@ -153,12 +194,20 @@ def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
     """
     sample, weights = estimate.sample, estimate.weights
     if weights is None or sample.sets is not None or sample.clustered_above:
+        if sample.clustered_above:
+            todo = _with_clusters(estimate, m)
+        elif estimate.reassigned is not None or estimate.exchanged is not None:
+            todo = "use Permutation(), or a design with one pool of comparators"
+        elif sample.sets is None:
+            todo = "use ClusterRobust('CR2'), which needs two pilots, or DiD()"
+        else:
+            todo = "use Permutation() with " + not_traded(estimate)[1]
         raise InferenceError(
             needed="an estimate against one pool of units, linear in the outcome",
             found=f"{estimate.estimator!r} against {estimate.design.against.describe()}"
             + (", with clusters above units" if sample.clustered_above else ""),
             where=who,
-            todo="use Permutation() or Jackknife(), or a design with one pool of comparators",
+            todo=todo,
         )
     own = weights[m]
     carries = (np.abs(own) > _ALIKE * np.abs(own).max()).any(axis=1)
@@ -184,6 +233,16 @@ def placebos(estimate: Estimate, m: int, who: str) -> Placebos:
     numbers = form @ np.where(sample.mask, _without_covariates(estimate), 0.0)[at0].T
     centred = numbers - numbers.mean(axis=1, keepdims=True)
     return Placebos(centred, at1, at0, sample.n_comparators - len(at0))
+
+
+def _with_clusters(estimate: Estimate, m: int) -> str:
+    """Say what serves a term with clusters above units."""
+    plain = "a design without clusters=, which takes units as independent"
+    g1, g0 = clusters_by_term(estimate)
+    if g1[m] < 2 or 0 < g0[m] < 2:  # no variance exists
+        return "use " + plain
+    serves = "Jackknife()" if estimate.normal is None else "ClusterRobust('CR2')"
+    return f"use {serves}, or {plain}"
 
 
 def _without_covariates(estimate: Estimate) -> Floats:

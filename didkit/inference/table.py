@@ -9,7 +9,7 @@ import pandas as pd
 
 from didkit.errors import InferenceError
 from didkit.inference.arms import carried_by
-from didkit.inference.assumptions import assumes, equal_noise, sizes_in_words
+from didkit.inference.assumptions import assumes, equal_noise, known_sizes, sizes_in_words
 from didkit.inference.cluster import ClusterRobust
 from didkit.inference.conformal import Conformal
 from didkit.inference.conley_taber import ConleyTaber
@@ -29,6 +29,7 @@ from didkit.results import Estimate, Inference
 __all__ = ["inference_table"]
 
 _FEW = 5  #: pilots up to which the plain wild bootstrap is of no use, and others are asked
+_TOO_OFTEN = 10.0  #: rejections of a true null at 5 %, with normal noise, in per cent
 _HARDLY = 3  #: up to so many it rejects nothing: simulated in `WildBootstrap`
 _NUMBERS = ("std_error", "statistic", "p_value", "conf_low", "conf_high", "df")
 
@@ -62,11 +63,12 @@ def inference_table(
         One row a method: ``method, estimate, std_error, statistic, p_value, conf_low, conf_high,
         df`` (estimate and error in the metric's unit), ``level``, ``used`` and ``recommended``
         (True in one row at most: the method that the estimate has; that the design recommends),
-        ``refused`` (why there is no number; empty where there is one), ``assumes`` (what the
+        ``refused`` (why there is no number, or why it is withheld: it misleads with so few pilots;
+        empty where there is one), ``instead`` (what to do about a refusal), ``assumes`` (what the
         method takes for granted), ``equal_noise`` (True where that pilots are as noisy as
         comparators is part of it), ``size`` (how often it rejects a true null at 5 % in the
         nearest design of docs/inference_sizes.md, in per cent by kind of noise; empty where it
-        was not simulated), ``inference``.
+        was not simulated), ``term``, ``inference``.
 
     Raises
     ------
@@ -111,14 +113,15 @@ def inference_table(
         row = _row(estimate, one, m, level, withhold=methods is None and one != primary)
         marks = {"used": one in used, "recommended": one == primary}
         said: dict[str, object] = {
-            "assumes": assumes(one),
+            "assumes": assumes(one, n1),
             "equal_noise": equal_noise(one, n1),
-            "size": sizes_in_words(one, n1, n0),
+            "size": sizes_in_words(one, n1, n0, sets=estimate.sample.sets is not None),
+            "term": str(estimate.terms["term"].iloc[m]),
         }
         rows.append(row | marks | said | {"level": level, "inference": repr(one)})
     if methods is None:  # what the estimate has and what is recommended, then what serves
         rows.sort(key=lambda row: (not row["used"], not row["recommended"], row["refused"] != ""))
-    said_too = ["assumes", "equal_noise", "size", "inference"]
+    said_too = ["instead", "assumes", "equal_noise", "size", "term", "inference"]
     marked = ["level", "used", "recommended", "refused", *said_too]
     return pd.DataFrame(rows, columns=["method", "estimate", *_NUMBERS, *marked])
 
@@ -148,13 +151,20 @@ def _usual(estimate: Estimate) -> list[Inference]:
 
 def _withheld(estimate: Estimate, inference: Inference, m: int) -> str:
     """Say why a method that has a number is better not shown; empty where nothing is wrong."""
-    n1 = int(carried_by(estimate)[0][m])
+    n1, n0 = (int(n[m]) for n in carried_by(estimate))
     plain = isinstance(inference, WildBootstrap) and inference.subclusters is None
     if plain and 2 <= n1 <= _FEW:
         how = "hardly ever rejects" if n1 <= _HARDLY else "is unreliable"
         return (
             f"withheld: with {n1} pilots the restricted wild bootstrap {how} (MacKinnon & Webb "
             "2017); ask for it by name"
+        )
+    sizes = known_sizes(inference, n1, n0, sets=estimate.sample.sets is not None)
+    normal = [row for row in sizes if row.noise == "normal"]
+    if normal and normal[0].rejects > _TOO_OFTEN:
+        return (
+            f"withheld: with {normal[0].pilots} pilots and {normal[0].comparators} comparators it "
+            f"rejects {normal[0].rejects:.0f} % of true nulls at 5 %; ask for it by name"
         )
     return ""
 
@@ -166,7 +176,8 @@ def _row(
     empty = dict.fromkeys(_NUMBERS, np.nan)
     why = _withheld(estimate, inference, m) if withhold else ""
     if why:
-        return {"method": _name(inference), "estimate": value, **empty, "refused": why}
+        made = {"method": _name(inference), "estimate": value, **empty, "refused": why}
+        return made | {"instead": ""}
     held = estimate.uncertainty
     try:
         again = held is None or held.inference != inference or held.level != level
@@ -175,7 +186,8 @@ def _row(
         if error.where == "infer(level=)":
             raise
         why = f"needed {error.needed}; found {error.found}"
-        return {"method": _name(inference), "estimate": value, **empty, "refused": why}
+        made = {"method": _name(inference), "estimate": value, **empty, "refused": why}
+        return made | {"instead": error.todo}
     found = {
         name: np.nan if getattr(sure, name) is None else float(getattr(sure, name)[m])
         for name in _NUMBERS
@@ -183,7 +195,7 @@ def _row(
     why = ""
     if not np.isfinite(found["p_value"]):
         why = "; ".join(sure.notes) or "no test exists for this term"
-    return {"method": sure.method, "estimate": value, **found, "refused": why}
+    return {"method": sure.method, "estimate": value, **found, "refused": why, "instead": ""}
 
 
 def _name(inference: Inference) -> str:

@@ -56,19 +56,21 @@ class WildBootstrap:
     ties : {"count", "strict"}
         ``"strict"`` counts only draws that are larger, as fwildclusterboot does.
     draws : int, default 9999
-        Where there are no more vectors of signs than this (Rademacher) all are listed, and p is a
-        multiple of ``2^-G``.
+        Where there are no more vectors of signs than this (Rademacher) all are listed.
     seed : int, default 0
         The same seed gives the same number.
 
     Notes
     -----
-    p counts ties: the share of all vectors when listed, ``(1 + #) / (1 + B)`` when drawn. With the
-    null imposed, two vectors (all signs equal) always tie with the data; without it p can be 0
-    when listed. The interval inverts the test with the same draws: the residuals are linear in
-    the hypothesised effect, and each draw's t² is a ratio of quadratics in it. Where p is not
-    unimodal the hull is given, with a note. Several terms: the null is imposed on one at a time,
-    all share their signs, and have a uniform band as with `Permutation`.
+    p counts ties, and the data always count. With the null imposed two vectors (all signs equal)
+    give the data's t: p is the share of all vectors when listed. Where none does (drawn; no null
+    imposed; scores of the jackknife, unless all leverages are alike) it is ``(1 + #) / (1 + B)``.
+    ``ties="strict"`` is the bare share, as in R, and can be 0. The interval inverts the test with
+    the same draws: the residuals are linear in the hypothesised effect, each draw's t² is a ratio
+    of quadratics in it, and one sweep over the roots of all draws gives every effect that is not
+    rejected, however far. Where these are not one interval the hull is given, with a note.
+    Several terms: the null is imposed on one at a time, all share their signs, and have a uniform
+    band as with `Permutation`.
 
     Needs cross-products by cluster and two clusters of pilots; one pilot is refused. Fails with few
     pilots among many comparators (MacKinnon & Webb 2017), and a note says so. True nulls rejected
@@ -156,7 +158,8 @@ class WildBootstrap:
         }
         null = np.full((n_draws, k), np.nan)
         notes = [*lost_in_words(estimate, exists), *self._few(estimate)]
-        least_p = one.least_p if self.ties == "count" or not one.exact else 0.0
+        least_p = max(term.least_p for term in drawn)
+        least_p = least_p if self.ties == "count" or not one.exact else 0.0
         size = np.abs(estimate.sample.y[estimate.sample.mask]).max(initial=0.0)
         by_term: dict[int, WildDraws] = {}
         for m, term in zip(np.flatnonzero(exists), drawn, strict=True):
@@ -177,8 +180,7 @@ class WildBootstrap:
             elif np.isinf([found.low, found.high]).any():
                 why = f"no effect is rejected at level {level:g} on a side that is infinite"
                 notes.append(f"{name}: {why}")
-        # listed with the null imposed, the data are one of the draws
-        holds = one.exact and self.null == "restricted"
+        holds = all(term.counted for term in drawn)  # the data are one of the draws
         band_low, band_high, said = joint_band(
             by_term, null, made, level, exact=holds, ties=self.ties
         )
@@ -224,23 +226,26 @@ class WildBootstrap:
         )
 
     def _few(self, estimate: Estimate) -> list[str]:
-        """Say that with few pilots among many comparators the plain bootstrap fails."""
+        """Say that with few pilots among many comparators the bootstrap fails."""
         sample = estimate.sample
         n1 = len(np.unique(sample.clusters[sample.pilot]))
         n0 = len(np.unique(sample.clusters[~sample.pilot]))
-        few, many = min(n1, n0), max(n1, n0)
-        if few > FEW or many < 2 * few or self.subclusters is not None:
+        n = len(np.unique(sample.clusters))  # fewer than both together where some have both
+        few = min(n1, n0)
+        if few > FEW or n - few < 2 * few or self.subclusters == "cells":
             return []
         arm = "pilots" if n1 < n0 else "comparators"
-        if few > HARDLY_ANY:
+        if few > HARDLY_ANY or self.subclusters is not None:
             how = "is unreliable"
         elif self.null == "restricted":
             how = "hardly ever rejects, whatever the effect"
         else:
             how = "rejects true nulls far too often"
+        below = " with signs by unit" if self.subclusters == "units" else ""
+        permuted = "" if sample.clustered_above else "Permutation('t') or "
         return [
-            f"with {few} clusters of {arm} among {n1 + n0} the {self.null} wild bootstrap {how} "
-            "(MacKinnon & Webb 2017): read Permutation('t') or ClusterRobust('CR2') instead"
+            f"with {few} clusters of {arm} among {n} the {self.null} wild bootstrap{below} {how} "
+            f"(MacKinnon & Webb 2017): read {permuted}ClusterRobust('CR2') instead"
         ]
 
     def _needed(self, estimate: Estimate) -> tuple[Normal, Floats]:

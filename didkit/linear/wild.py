@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +15,7 @@ from didkit.linear.deletion import require_shared
 from didkit.linear.normal import Normal
 from didkit.linear.robust import Factor, small_sample_factor
 from didkit.linear.signs import SignKind, Signs
+from didkit.linear.sweep import ROUNDING, TIES, Compared, Side, Steps, power_of_two, values
 
 __all__ = [
     "Accepted",
@@ -34,11 +36,7 @@ Scores = Literal["plain", "jackknife"]
 Tail = Literal["two", "equal"]
 Ties = Literal["count", "strict"]
 
-TIES = 1e-9  #: squares of statistics within this, relatively, are tied
-GRID = 48  #: hypotheses looked at before the ends are bisected
-REACH = 8.0  #: how many times the width of the interval is searched for effects accepted again
-BISECTIONS = 60
-FAR = 1e9  #: standard errors from the estimate beyond which nothing is searched
+_SIDES: dict[Tail, tuple[Side, ...]] = {"two": ("two",), "equal": ("above", "below")}
 NUMBERS = 2**17  #: numbers of one array of a chunk: what a processor holds close by
 
 
@@ -83,8 +81,11 @@ class WildDraws:
     exact : bool
         Whether all vectors of signs are listed.
     least_p : float
-        The least p-value attainable, ties counted. With the null imposed the two vectors of equal
-        signs always give the statistic of the data.
+        The least p-value attainable, ties counted.
+    counted : bool
+        Whether the data are one of the vectors listed: with the null imposed and plain scores
+        the two vectors of equal signs give the statistic of the data at every value. Elsewhere
+        (no null imposed, scores of the jackknife) they do not.
     """
 
     estimate: float
@@ -96,16 +97,32 @@ class WildDraws:
     e2: Floats
     exact: bool
     least_p: float
-
-    def _at(self, r: float) -> tuple[float, Floats, Floats]:
-        d = self.estimate - r
-        return d, self.n0 + d * self.n1, np.maximum(self.e0 + d * (self.e1 + d * self.e2), 0.0)
+    counted: bool = True
+    _swept: dict[tuple[Tail, Ties], Steps] = field(default_factory=dict, init=False, repr=False)
 
     def statistics(self, r: float = 0.0) -> Floats:
         """Return the signed t of each draw (B,); infinite for a draw without variance."""
-        _, top, variance = self._at(r)
+        found = self._compared
+        x = (self.estimate - r) / self._unit
+        variance = np.maximum(found.e0 + x * (found.e1 + x * found.e2), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(top / np.sqrt(variance))
+            return np.asarray((found.n0 + x * found.n1) / np.sqrt(variance))
+
+    @cached_property
+    def _unit(self) -> float:
+        return power_of_two(np.sqrt(self.variance) or float(np.abs(self.n0).max(initial=0.0)))
+
+    @cached_property
+    def _compared(self) -> Compared:
+        """The draws in a unit of their own: squares of outcomes of 1e150 are no numbers."""
+        u = self._unit
+        parts = (self.n0 / u, self.n1, self.e0 / u / u, self.e1 / u, self.e2)
+        return Compared(*parts, self.variance / u / u)
+
+    def _share(self, count: NDArray[np.int64] | int, ties: Ties) -> Floats:
+        n = len(self.n0)
+        share = self.exact and (self.counted or ties == "strict")
+        return np.asarray(count / n if share else (1 + np.asarray(count)) / (1 + n))
 
     def p_value(self, r: float = 0.0, *, tail: Tail = "two", ties: Ties = "count") -> float:
         """Return the p-value of the hypothesis that the term is r.
@@ -123,7 +140,9 @@ class WildDraws:
         Returns
         -------
         float
-            ``#/2^G`` where all vectors are listed, else ``(1 + #)/(1 + B)``; at most 1.
+            ``#/2^G`` where all vectors are listed and the data are one of them (`counted`), else
+            ``(1 + #)/(1 + B)``: the data always count; at most 1. With ``ties="strict"``
+            ``#/2^G`` wherever all are listed, as fwildclusterboot has it: it can be 0.
 
         Raises
         ------
@@ -138,25 +157,14 @@ class WildDraws:
         """
         _known("tail", tail, Tail)
         _known("ties", ties, Ties)
-        d, top, variance = self._at(r)
-        if tail == "two":  # squares, without dividing: a draw without variance is extreme
-            theirs, own = top**2 * self.variance, d * d * variance
-            counted = theirs >= own * (1 - TIES) if ties == "count" else theirs > own * (1 + TIES)
-            count, sides = int(np.count_nonzero(counted)), 1
-        else:
-            theirs, own = top * np.sqrt(self.variance), d * np.sqrt(variance)
-            slack = np.abs(own) * (TIES / 2) * (1 if ties == "count" else -1)
-            above = theirs >= own - slack if ties == "count" else theirs > own - slack
-            below = theirs <= own + slack if ties == "count" else theirs < own + slack
-            count, sides = int(min(np.count_nonzero(above), np.count_nonzero(below))), 2
-        n = len(top)
-        share = count / n if self.exact else (1 + count) / (1 + n)
-        return min(1.0, sides * share)
+        x, strict = (self.estimate - r) / self._unit, ties == "strict"
+        count = min(self._compared.count(x, side=side, strict=strict) for side in _SIDES[tail])
+        return min(1.0, len(_SIDES[tail]) * float(self._share(count, ties)))
 
     def interval(self, level: float, *, tail: Tail = "two", ties: Ties = "count") -> Accepted:
-        """Return the hull of the values that the test does not reject, by bisection.
+        """Return the hull of the values that the test does not reject: all of them, by one sweep.
 
-        The same draws serve every value: nothing is multiplied again.
+        The same draws serve every value, and every level: nothing is multiplied again.
 
         Parameters
         ----------
@@ -168,45 +176,35 @@ class WildDraws:
         Returns
         -------
         Accepted
-            An end is infinite where nothing is rejected on that side.
+            An end is infinite where the farthest values are not rejected on that side.
         """
         alpha = round(1 - level, 12)  # 1 - 0.9 is less than 0.1 in binary
         if (self.least_p if ties == "count" else 0.0) > alpha:
             return Accepted(-np.inf, np.inf, True)
-        (low, first), (high, second) = (self._end(alpha, side, tail, ties) for side in (-1.0, 1.0))
-        whole, p = first and second, self.p_value(tail=tail, ties=ties)
-        if p > alpha and not low <= 0 <= high:
-            low, high, whole = min(low, 0.0), max(high, 0.0), False
-        if p <= alpha and low <= 0 <= high:
-            whole = False
-        return Accepted(low, high, whole)
+        steps = self._steps(tail, ties)
+        share = len(_SIDES[tail]) * self._share(steps.counts, ties)
+        return Accepted(
+            *values(
+                lambda r: self.p_value(r, tail=tail, ties=ties),
+                steps.breaks,
+                share > alpha,
+                estimate=self.estimate,
+                unit=self._unit,
+                alpha=alpha,
+            )
+        )
 
-    def _end(self, alpha: float, side: float, tail: Tail, ties: Ties) -> tuple[float, bool]:
-        """Find the accepted value farthest from the estimate on one side, and whether no hole."""
-        unit = float(np.sqrt(self.variance))
-
-        def accepted(reach: float) -> bool:
-            return self.p_value(self.estimate + side * reach, tail=tail, ties=ties) > alpha
-
-        step = unit
-        while accepted(step):
-            step *= 2
-            if step > FAR * unit:
-                return side * np.inf, True
-        near, far = np.linspace(0, step, GRID // 2), np.geomspace(step, REACH * step, GRID // 2)
-        grid = np.concatenate([near, far])
-        inside = np.array([accepted(float(reach)) for reach in grid])
-        last = int(np.flatnonzero(inside)[-1]) if inside.any() else 0
-        whole = bool(inside[: last + 1].all())
-        if last + 1 == len(grid):  # accepted again, as far as the search goes
-            return side * np.inf, whole
-        low, high = float(grid[last]), float(grid[last + 1])
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if accepted(middle) else (low, middle)
-            if high - low <= 1e-9 * unit:
-                break
-        return self.estimate + side * low, whole
+    def _steps(self, tail: Tail, ties: Ties) -> Steps:
+        """Return the count behind p at every value; the smaller one with two sides."""
+        if (tail, ties) not in self._swept:
+            strict = ties == "strict"
+            found = [self._compared.sweep(side=side, strict=strict) for side in _SIDES[tail]]
+            breaks = np.unique(np.concatenate([steps.breaks for steps in found]))
+            # counts of the piece that begins at each, and of the one before all
+            starts = np.append(-np.inf, breaks)
+            counts = np.min([steps.at(starts) for steps in found], axis=0)
+            self._swept[tail, ties] = Steps(breaks, counts)
+        return self._swept[tail, ties]
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,11 +219,14 @@ class JointDraws:
         Infinite for a draw whose variance has not full rank.
     exact : bool
         Whether all vectors of signs are listed.
+    counted : bool
+        Whether the data are one of them.
     """
 
     statistic: float
     null: Floats
     exact: bool
+    counted: bool = True
 
     def p_value(self, *, ties: Ties = "count") -> float:
         """Return the share of draws as large, as in `WildDraws.p_value`."""
@@ -233,7 +234,8 @@ class JointDraws:
         own = self.statistic
         larger = self.null >= own * (1 - TIES) if ties == "count" else self.null > own * (1 + TIES)
         count, n = int(np.count_nonzero(larger)), len(self.null)
-        return count / n if self.exact else (1 + count) / (1 + n)
+        share = self.exact and (self.counted or ties == "strict")
+        return count / n if share else (1 + count) / (1 + n)
 
 
 def wild_draws(
@@ -313,22 +315,25 @@ def wild_draws(
             made[m, :, at : at + len(v)] = piece.coefficients(v)
         at += len(v)
     made[:, 2:] *= scale
-    least = 2.0 ** (1 - min(drawn.n_groups, 1000)) if restricted and signs == "rademacher" else 0.0
-    least = least if drawn.exact else max(least, 1 / (1 + drawn.total))
-    return [
-        WildDraws(
-            float(row @ normal.beta),
-            float((piece.own**2).sum()) * scale,
-            n0=made[m, 0],
-            n1=made[m, 1],
-            e0=made[m, 2],
-            e1=made[m, 3],
-            e2=made[m, 4],
-            exact=drawn.exact,
-            least_p=least,
-        )
-        for m, (row, piece) in enumerate(zip(rows, pieces, strict=True))
-    ]
+    terms = zip(rows, pieces, made, strict=True)
+    return [_one(float(row @ normal.beta), piece, c, scale, drawn.exact) for row, piece, c in terms]
+
+
+def _one(estimate: float, piece: _Pieces, made: Floats, scale: float, exact: bool) -> WildDraws:
+    """Return the draws of one term, and whether the first of those listed is the data."""
+    n0, n1, e0, e1, e2 = made
+    bent = e2 > ROUNDING**2 * e2.max(initial=0.0)  # a square of what rounding leaves
+    e1, e2 = np.where(bent, e1, 0.0), np.where(bent, e2, 0.0)
+    variance = float((piece.own**2).sum()) * scale
+    error = np.sqrt(variance)
+    counted = exact and bool(
+        abs(n0[0]) <= TIES * error
+        and not bent[0]
+        and abs(n1[0] ** 2 * variance - e0[0]) <= TIES * e0[0]
+    )
+    # equal signs, all plus or all minus, give the data
+    least = 2 / len(n0) if counted else 1 / (1 + len(n0))
+    return WildDraws(estimate, variance, n0, n1, e0, e1, e2, exact, least, counted)
 
 
 def wild_joint(
@@ -392,7 +397,8 @@ def wild_joint(
         top, each = piece.together(v, away)
         null[at : at + len(v)] = _wald(top, each.transpose(0, 2, 1) @ each * scale)
         at += len(v)
-    return JointDraws(float(own), null, drawn.exact)
+    counted = drawn.exact and bool(abs(null[0] - own) <= TIES * own)  # the first: all plus
+    return JointDraws(float(own), null, drawn.exact, counted)
 
 
 class _Pieces:

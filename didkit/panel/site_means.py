@@ -53,7 +53,7 @@ def site_means(
     scores : sequence of str or mapping of str to Metric
         Columns with scale scores, computed from the items as the scale's manual says; a mapping
         gives the metric its label, unit and direction. Without one a score is a plain value of
-        the column's name, and nobody knows which way is better.
+        the column's name, and nobody knows which way is better; without a unit it is in points.
     minimum : int, default 10
         A mean of fewer answers has the status ``low reliability``; it keeps its value.
     name : str, optional
@@ -77,7 +77,8 @@ def site_means(
     Raises
     ------
     PanelError
-        If a score is text, infinite, or not among the columns; if two columns would give metrics
+        If a score is text or infinite (the message counts such rows and shows none: they are
+        individuals'), or not among the columns; if two columns would give metrics
         of one name; if a site has two names; or as `Panel.from_frame`.
 
     Notes
@@ -123,7 +124,7 @@ def site_means(
     log: list[tuple[str, str, int]] = []
     source = release or "scores of individuals"
     for column, metric in metrics.items():
-        score = _score(rows[column], column, ids, when)
+        score = _score(rows[column], column)
         count, mean, sd = _moments(base.assign(score=score), keys)
         few = (count > 0) & (count < minimum)
         marks = np.select([count == 0, few], [_NONE, _FEW], _SEEN)
@@ -177,6 +178,7 @@ def _metrics(scores: Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
     made = {
         column: replace(
             metric or Metric(name=column),
+            unit=(metric.unit if metric else "") or "points",
             derivation="mean of individuals' scores",
             decimals=None,
         )
@@ -262,15 +264,31 @@ def _refuse_two(ids: Sequence[str], values: pd.Series, column: str) -> None:
         )
 
 
-def _score(column: pd.Series, name: str, ids: Sequence[str], when: Sequence[str]) -> np.ndarray:
-    """Return scores as numbers; text and infinite ones are refused by site and period."""
+def _score(column: pd.Series, name: str) -> np.ndarray:
+    """Return scores as numbers; text and infinite ones are counted, as they are individuals'."""
     where = f"column {name!r}"
-    score = numbers(column, at=lambda i: f"{ids[i]} in {when[i]}", where=where)
-    endless = np.flatnonzero(np.isinf(score)).tolist()
+    text = [one for one in column.dropna().tolist() if isinstance(one, str)]
+    if text:
+        written = int(pd.to_numeric(pd.Series(text), errors="coerce").notna().sum())
+        raise PanelError(
+            needed="scores that are numbers",
+            found=f"text in {len(text)} of {len(column)} rows, {written} of them a number written "
+            "as text",
+            where=where,
+            todo=f"make numbers of the column first: frame[{name!r}] = pandas.to_numeric("
+            f"frame[{name!r}]"
+            + (
+                ")"
+                if written == len(text)
+                else ", errors='coerce'), which leaves out what is no number: look at it before"
+            ),
+        )
+    score = numbers(column, at=lambda i: "a row", where=where)
+    endless = int(np.isinf(score).sum())
     if endless:
         raise PanelError(
             needed="finite scores",
-            found="infinite ones in " + first_few(f"{ids[i]} in {when[i]}" for i in endless),
+            found=f"infinite ones in {endless} of {len(column)} rows",
             where=where,
             todo="look at how the score was computed (a mean over no items?)",
         )

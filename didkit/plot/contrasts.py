@@ -201,6 +201,8 @@ def _title(finding: Finding, found: Reference | None) -> str:
         f"{signed(facts['estimate'])} in {metric}"
     )
     if found is None:
+        if np.isnan(facts["conf_low"]):
+            return f"{said}, without an interval"
         return f"{said} (pooled t: {signed(facts['conf_low'])} to {signed(facts['conf_high'])})"
     return f"{said}; {percent(found.p_value)} of contrasts are as far from zero"
 
@@ -231,7 +233,9 @@ def _foot(finding: Finding, data: pd.DataFrame, found: Reference | None) -> str:
             "their changes are exchangeable."
         )
     parts.append(
-        f"Pooled t: {signed(facts['conf_low'])} to {signed(facts['conf_high'])}, needs "
+        "No pooled t: changes within the arms do not differ."
+        if np.isnan(facts["conf_low"])
+        else f"Pooled t: {signed(facts['conf_low'])} to {signed(facts['conf_high'])}, needs "
         "equal-variance normal site shocks."
     )
     alpha = 1 - facts["level"]

@@ -256,6 +256,8 @@ def _recipe(ax: Axes, row: SimpleNamespace, across: int) -> None:
 def _title(estimate: Estimate, data: pd.DataFrame) -> str:
     """Say what the recommended method gives, and how far p runs over the others."""
     label = inside(estimate.metric.label)
+    if estimate.n_terms > 1 and "term" in data.columns:
+        label += f" ({data['term'].iloc[0]})"
     drawn = data[data["drawn"]]
     best = drawn[drawn["main"]]
     p = drawn["p_value"].astype(float)

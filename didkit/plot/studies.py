@@ -24,7 +24,7 @@ from didkit.plot.style import (
     rows,
 )
 from didkit.results import tables
-from didkit.simulate.studies import Study
+from didkit.simulate.studies import Study, reach_of
 
 __all__ = ["study"]
 
@@ -35,8 +35,9 @@ _LEAST_REACH = 0.12
 def study(study: Study, ax: Axes | None = None) -> Axes:
     """Draw the share of replications in which each method rejects.
 
-    Bars are two Monte Carlo standard errors on each side; the line is the nominal share. A method
-    that gave no p-value at all says so in grey.
+    Bars are two Monte Carlo standard errors on each side; beside a share of 0 or 1, which has none,
+    3/n (the rule of three). The line is the nominal share. A method that gave no p-value at all
+    says so in grey.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def study(study: Study, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        ``ax.data``: the table drawn, with ``y`` and ``far`` (further above the nominal share
-        than the bar, where the true effect is zero).
+        ``ax.data``: the table drawn, with ``y``, ``low`` and ``high`` (ends of the bar) and ``far``
+        (all of the bar is above the nominal share, where the true effect is zero).
 
     Raises
     ------
@@ -76,11 +77,14 @@ def study(study: Study, ax: Axes | None = None) -> Axes:
         )
     alpha = study.alpha
     null = data["truth"].fillna(0.0) == 0
-    data["far"] = null & (data["rejects"] - alpha > _ERRORS * data["rejects_mc_error"])
+    cells = zip(data["rejects"], data["rejects_mc_error"], data["seeds"], strict=True)
+    ends = [reach_of(share, error, n, errors=_ERRORS) for share, error, n in cells]
+    data["low"], data["high"] = np.array(ends).T
+    data.loc[~data["drawn"], ["low", "high"]] = np.nan
+    data["far"] = null & (data["low"] > alpha)
     data["y"] = np.arange(len(data))[::-1].astype(float)
     ax = canvas(ax, height=1.7 + 0.42 * len(data))
-    ends = data["rejects"] + _ERRORS * data["rejects_mc_error"]
-    reach = max(float(ends.max()), 2 * alpha, _LEAST_REACH if study.null else 1.0)
+    reach = max(float(data["high"].max()), 2 * alpha, _LEAST_REACH if study.null else 1.0)
     ax.set_xlim(0, min(1.12 * reach, 1.12))
     ax.set_ylim(-0.6, len(data) - 0.4)
     ax.axvline(alpha, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
@@ -118,9 +122,9 @@ def _row(ax: Axes, row: SimpleNamespace, *, null: bool) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
         return
-    value, error = float(row.rejects), _ERRORS * float(row.rejects_mc_error)
+    value = float(row.rejects)
     colour = PILOT if row.far else COMPARATOR
-    ends = [max(value - error, 0.0), min(value + error, 1.0)]
+    ends = [float(row.low), float(row.high)]
     ax.plot(ends, [y, y], color=colour, linewidth=2.4, solid_capstyle="butt", zorder=2)
     ax.plot(value, y, "o", color=colour, markersize=8, zorder=3, clip_on=False)
     ax.annotate(
@@ -170,9 +174,11 @@ def _title(study: Study, data: pd.DataFrame) -> str:
 
 def _foot(study: Study, data: pd.DataFrame) -> str:
     seeds = study.draws["seed"].nunique()
+    ends = data.loc[data["drawn"], "rejects"].isin([0.0, 1.0]).any()
     said = (
-        f"{seeds:,} replications; bars: ± 2 Monte Carlo standard errors; dashed: "
-        f"{100 * study.alpha:g}%."
+        f"{seeds:,} replications; bars: ± 2 Monte Carlo standard errors"
+        + (" (3/n at 0% and 100%)" if ends else "")
+        + f"; dashed: {100 * study.alpha:g}%."
     )
     if data["far"].any():
         said += " Orange-brown: above it by more than the bar."

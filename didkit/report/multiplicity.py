@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from didkit.errors import InferenceError
+from didkit.errors import InferenceError, first_few
 from didkit.inference import adjusted_p_values
+from didkit.report.plan_inference import JOINTLY
 from didkit.results import Estimate
 
-__all__ = ["JOINT", "MULTIPLICITY", "adjust"]
+__all__ = ["JOINT", "MULTIPLICITY", "adjust", "not_adjusted"]
 
 _NAMES = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
 JOINT = ("romano-wolf", "max-t")  #: from joint draws, so they need the estimates themselves
@@ -73,10 +74,8 @@ def adjust(
             try:
                 adjusted.update(_jointly(tested, method, estimates or {}))
             except InferenceError as error:
-                notes.append(
-                    f"{family} metrics are not adjusted by {_SAID[method]}: {error.found}; "
-                    f"{error.todo}"
-                )
+                why = _why(tested, estimates or {}, error)
+                notes.append(f"{not_adjusted(family, method)}: {why}")
                 continue
         elif tested:
             made = multipletests([p_values[name] for name in tested], method=_NAMES[method])[1]
@@ -94,6 +93,46 @@ def adjust(
         "an adjusted p-value can disagree"
     )
     return adjusted, tuple(notes)
+
+
+def not_adjusted(family: str, method: str) -> str:
+    """Begin the note on a family of metrics that could not be adjusted.
+
+    Examples
+    --------
+    >>> not_adjusted("primary", "max-t")
+    'primary metrics are not adjusted by the largest t'
+    """
+    return f"{family} metrics are not adjusted by {_SAID[method]}"
+
+
+def _why(metrics: Sequence[str], estimates: Mapping[str, Estimate], error: InferenceError) -> str:
+    """Say for the author of a plan why metrics have no joint draws, and what to plan instead."""
+    made = [estimates[name] for name in metrics if name in estimates]
+    if len(made) < len(metrics):
+        return error.found
+    by = [one.attached.inference for one in made]
+    pairs = zip(metrics, made, strict=True)
+    judged = ", ".join(f"{name} by {one.attached.method}" for name, one in pairs)
+    if not all(isinstance(one, tuple(JOINTLY.values())) for one in by):
+        return (
+            f"it draws for all metrics together, which {' and '.join(JOINTLY)} do and other "
+            f"methods do not ({judged}); plan one of these two, or holm"
+        )
+    if any(one != by[0] for one in by):
+        return (
+            f"the metrics are judged in different ways ({judged}); plan one method for all of "
+            "them, or holm"
+        )
+    units = [frozenset(one.sample.units) for one in made]
+    every = frozenset[str]().union(*units)
+    beside = sorted(every - every.intersection(*units))
+    if beside and isinstance(by[0], JOINTLY["permutation"]):
+        return (
+            f"not all metrics are observed in the same authorities: {first_few(beside)} lack one; "
+            "leave these authorities out, or plan cluster_robust or holm"
+        )
+    return f"{error.found}; plan holm instead"
 
 
 def _jointly(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from didkit.errors import PlanError
 from didkit.panel import unit_id
 from didkit.report import plan_parts as parts
-from didkit.report.multiplicity import MULTIPLICITY
+from didkit.report.multiplicity import JOINT, MULTIPLICITY
 from didkit.report.plan_comparators import Comparators, comparators
 from didkit.report.plan_file import Section, path_of, read_toml, there
+from didkit.report.plan_inference import JOINTLY
 from didkit.report.plan_power import PowerPart, power
 from didkit.report.plan_sound import design_problems, file_problems, period_problems, unit_problems
 from didkit.results import Check
@@ -164,8 +165,10 @@ class Plan:
             window = parts.window(top.table("window"))
         with top.gathered():
             metrics = parts.measures(top.table("metrics"))
+        inference = parts.Inferences()
         with top.gathered():
             inference = parts.inferences(top.table("inference"))
+        with top.gathered():
             checks = parts.checks(
                 top.table("checks"), inference.level, named="checks" in top.raw, marked=marked
             )
@@ -201,6 +204,7 @@ class Plan:
             unit_problems(made),
             period_problems(made),
             design_problems(made),
+            _joint_problems(made),
         ):
             top.problems.extend(problems)
         top.settle()
@@ -434,6 +438,21 @@ def _check_version(top: Section) -> None:
             todo=f"write didkit_plan = {VERSION} as the first line"
             if found is None
             else "use the didkit that knows this version",
+        )
+
+
+def _joint_problems(plan: Plan) -> Iterator[PlanError]:
+    """Find p-values to be adjusted from joint draws by a method that has none."""
+    method = plan.inference.method
+    if plan.multiplicity in JOINT and method is not None and type(method) not in JOINTLY.values():
+        named = next(name for name, kind in parts.METHODS.items() if kind is type(method))
+        yield plan._file.error(
+            "multiplicity",
+            "method",
+            needed=f"with {plan.multiplicity}, an inference that draws for all metrics together: "
+            f"{', '.join(JOINTLY)} or recommended",
+            found=f"method = {json.dumps(named)} ({plan.where('inference', 'method')})",
+            todo='write method = "holm" or "benjamini-hochberg" here, or another method there',
         )
 
 

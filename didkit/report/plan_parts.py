@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
@@ -19,25 +17,14 @@ from didkit.check import (
     RegressionToTheMean,
 )
 from didkit.design import Selection
-from didkit.errors import InferenceError, PlanError, is_number, is_whole
-from didkit.inference import (
-    ClusterRobust,
-    ConleyTaber,
-    DonaldLang,
-    FermanPinto,
-    IbragimovMuller,
-    Jackknife,
-    LauLi,
-    Permutation,
-    SignFlips,
-    WildBootstrap,
-)
 from didkit.report.plan_comparators import Comparators, comparators, sha256_of
 from didkit.report.plan_file import Section, written
-from didkit.results import Check, Inference
+from didkit.report.plan_inference import METHODS, Inferences, build, inferences
+from didkit.results import Check
 
 __all__ = [
     "CHECKS",
+    "METHODS",
     "PROTOCOL",
     "Comparators",
     "DataFile",
@@ -48,6 +35,7 @@ __all__ = [
     "Rate",
     "Variant",
     "Window",
+    "inferences",
 ]
 
 CHECKS: dict[str, type[Check]] = {
@@ -64,19 +52,6 @@ CHECKS: dict[str, type[Check]] = {
     )
 }
 """The checks that a plan can name, in the order in which they are run."""
-
-METHODS: dict[str, type[Inference]] = {
-    "permutation": Permutation,
-    "cluster_robust": ClusterRobust,
-    "jackknife": Jackknife,
-    "wild_bootstrap": WildBootstrap,
-    "sign_flips": SignFlips,
-    "ferman_pinto": FermanPinto,
-    "conley_taber": ConleyTaber,
-    "donald_lang": DonaldLang,
-    "ibragimov_muller": IbragimovMuller,
-    "lau_li": LauLi,
-}
 
 PROTOCOL = (
     "units",
@@ -185,16 +160,6 @@ class Variant:
     start: str = ""
     treatment: str = ""
     comparators: Comparators | None = None
-
-
-@dataclass(frozen=True)
-class Inferences:
-    """How sure: the method (None: what the design recommends), its level, strata and clusters."""
-
-    method: Inference | None = None
-    level: float = 0.95
-    strata: str = ""
-    clusters: str = ""
 
 
 # -- read from the file ------------------------------------------------------------------------
@@ -433,27 +398,6 @@ def _size(section: Section, name: str) -> float:
     return value
 
 
-def inferences(section: Section) -> Inferences:
-    """Read ``[inference]``."""
-    method = section.one_of("method", ("recommended", *METHODS), "recommended")
-    level = section.number("level", 0.95)
-    if not 0 < level < 1:
-        error = section.error(
-            "level",
-            needed="a level between 0 and 1, such as 0.95",
-            found=f"{level:g}",
-            todo=f"write level = {level / 100 if 1 < level < 100 else 0.95:g}",
-        )
-        section.note("level", error)
-        level = Inferences.level
-    strata, clusters = section.text("strata", ""), section.text("clusters", "")
-    kind = METHODS.get(method)
-    made = None if kind is None else build(section, kind)
-    if "method" not in section.refused:  # it says which options there are
-        section.close()
-    return Inferences(cast("Inference | None", made), level, strata, clusters)
-
-
 def variants(sections: Sequence[Section], starts: Mapping[str, str]) -> tuple[Variant, ...]:
     """Read every ``[[sensitivity]]``."""
     made: list[Variant] = []
@@ -542,53 +486,3 @@ def checks(section: Section, level: float, *, named: bool, marked: bool) -> tupl
             section.note(name, error)
     section.close()
     return tuple(made)
-
-
-def build(section: Section, kind: type[Any], **more: Any) -> Any:
-    """Make a frozen configuration from the keys of a section that are its options."""
-    options = dict(more)
-    for one in dataclasses.fields(kind):
-        if one.default is None and "Literal" not in str(one.type):
-            continue  # an object, which no file can hold
-        if not section.has(one.name):
-            continue
-        value = section.raw[one.name]
-        if is_whole(one.default):
-            right, needed = is_whole(value), "a whole number"
-        elif is_number(one.default):
-            right, needed = is_number(value), "a number"
-        elif isinstance(one.default, tuple):
-            right = isinstance(value, list) and all(map(is_number, value))
-            value, needed = tuple(value) if right else value, "a list of numbers"
-        else:
-            right, needed = isinstance(value, str), "text in quotes"
-        if not right:
-            section.wrong(
-                one.name,
-                needed=f"{needed} for {kind.__name__}",
-                value=value,
-                todo=f"write {one.name} = {json.dumps(one.default)}, or another"
-                if one.default is not None
-                else f"leave it out, or see help(didkit.{kind.__name__})",
-            )
-            continue
-        options[one.name] = value
-    try:
-        return kind(**options)
-    except InferenceError as error:
-        raise PlanError(
-            needed=error.needed,
-            found=error.found,
-            where=f"{section.where(*_culprit(kind, options))}: {error.where}",
-            todo=error.todo,
-        ) from error
-
-
-def _culprit(kind: type[Any], options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Find the option that is refused by itself."""
-    for name, value in options.items():
-        try:
-            kind(**{name: value})
-        except InferenceError:
-            return (name,)
-    return ()

@@ -71,7 +71,9 @@ direction = {{cpp = "lower"}}     # what the programme's supporters call an impr
 # smallest_effect_reason = "…"  # who says so, and why
 
 [inference]
-method = "recommended"          # or permutation, cluster_robust, jackknife, with their options
+method = "recommended"          # or, with their options: permutation, cluster_robust, jackknife,
+                                # wild_bootstrap, sign_flips, ferman_pinto, conley_taber,
+                                # donald_lang, ibragimov_muller or lau_li
 level = 0.95
 
 [checks]                        # without this section all are run; the last one always is
@@ -102,7 +104,8 @@ icc = 0.67                      # share of that variance that lasts
 ar1 = 0.14                      # of the rest, from one year to the next
 
 [multiplicity]
-method = "holm"                 # none, holm, benjamini-hochberg, romano-wolf or max-t
+method = "holm"                 # none, holm, benjamini-hochberg, romano-wolf or max-t; the last
+                                # two with permutation, cluster_robust or recommended only
 
 [protocol]                      # what the protocol table shows as planned, in words
 missing = "Cells without a value are left out; none is filled in."

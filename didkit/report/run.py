@@ -31,7 +31,7 @@ from didkit.report.asked import (
     check_rest,
 )
 from didkit.report.evaluation import Evaluation, MetricResult
-from didkit.report.multiplicity import adjust
+from didkit.report.multiplicity import adjust, not_adjusted
 from didkit.report.plan import Plan
 from didkit.report.plan_data import load
 from didkit.report.plan_freeze import Comparison, compare, refusals
@@ -288,7 +288,9 @@ def _record(plan: Plan, compared: Comparison, made: Evaluation, others: pd.DataF
         not_made += refusals({str(row.metric): {called: str(row.refused)}})
     for name, value in adjusted.items():
         if math.isnan(value) and math.isfinite(p_values[name]):
-            said = next((note for note in notes if "are not adjusted by" in note), "")
+            family = next(role for role, names in families.items() if name in names)
+            begins = not_adjusted(family, plan.multiplicity)
+            said = next((note for note in notes if note.startswith(begins)), begins)
             not_made += refusals({name: {f"multiplicity {plan.multiplicity!r}": said}})
     return PlanRecord(
         plan=plan,

@@ -74,11 +74,12 @@ def compared(evaluation: Evaluation) -> str:
     design = evaluation.design
     starts = sorted(set(design.starts.values()), key=design.periods.index)
     when = f"in {starts[0]}" if len(starts) == 1 else f"between {starts[0]} and {starts[-1]}"
+    whose = "its" if len(design.pilots) == 1 else "their"
     chosen = {
         "random": "at random",
-        "latest_value": "for their latest value",
-        "average": "for their level over several years",
-        "bid": "by their own bid",
+        "latest_value": f"for {whose} latest value",
+        "average": f"for {whose} level over several years",
+        "bid": f"by {whose} own bid",
         "unknown": "in a way that nobody has recorded",
     }[design.selection]
     n, m = len(design.pilots), len(design.comparators)

@@ -12,11 +12,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
-from didkit.errors import EstimationError, InferenceError, first_few, is_number
+from didkit.errors import EstimationError, InferenceError, first_few
 from didkit.linear import Normal, effective_clusters
 from didkit.markup import items, number, page, paragraph
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
+from didkit.results.asking import (
+    check_attached,
+    check_level,
+    joint_test,
+    no_such_term,
+    not_an_object,
+)
 from didkit.results.draws import Draws, Exchange, Labels
 from didkit.results.leverage import leverage_table, who_carries
 from didkit.results.uncertainty import Uncertainty
@@ -185,7 +192,7 @@ class Estimate:
         found = table[table["term"] == term]
         if found.empty:
             where = f"{type(self.estimator).__name__} of {self.metric.name!r}"
-            raise _no_such_term(term, list(table["term"]), where)
+            raise no_such_term(term, list(table["term"]), where)
         return found.iloc[0]
 
     def tidy(self) -> pd.DataFrame:
@@ -344,7 +351,7 @@ class Estimate:
         names = list(self.terms["term"])
         name = self.main_term if term is None else term
         if name not in names:
-            raise _no_such_term(name, names, where)
+            raise no_such_term(name, names, where)
         return names.index(name)
 
     # -- asked again ---------------------------------------------------------------------------
@@ -368,20 +375,16 @@ class Estimate:
         Raises
         ------
         InferenceError
-            If the method does not exist for this estimate, or the level is not inside (0, 1).
+            If the method does not exist for this estimate, or the level is not inside (0, 1); or if
+            an inference of your own returns something else than the estimate with an
+            `Uncertainty` that names it.
         """
-        if not is_number(level) or not 0 < level < 1:
-            raise InferenceError(
-                needed="a level between 0 and 1, such as 0.95",
-                found=repr(level),
-                where="infer(level=)",
-                todo="give the level of the interval, not its complement",
-            )
+        check_level(level)
         if inference is None:
             return replace(self, _attached=None, _bare=True, _memory={})
         if isinstance(inference, str):
             if inference != "recommended":
-                raise _not_an_object(inference, "infer", "ClusterRobust('CR2')")
+                raise not_an_object(inference, "infer")
             advice = hooks.recommend(self)
             try:
                 sure = advice.inference.attach(self, level=level).attached
@@ -393,8 +396,10 @@ class Estimate:
                 )
             return self.with_uncertainty(replace(sure, notes=(*advice.notes, *sure.notes)))
         if isinstance(inference, type) or not hasattr(inference, "attach"):
-            raise _not_an_object(inference, "infer", "ClusterRobust('CR2')")
-        return inference.attach(self, level=level)
+            raise not_an_object(inference, "infer")
+        return check_attached(inference, self, inference.attach(self, level=level))
+
+    joint = joint_test
 
     def with_uncertainty(self, uncertainty: Uncertainty) -> Estimate:
         """Return the estimate with this uncertainty; for inferences."""
@@ -445,7 +450,7 @@ class Estimate:
             If `check` is not a check, such as a class or a name.
         """
         if isinstance(check, type) or not hasattr(check, "run"):
-            raise _not_an_object(check, "check", "LeaveOneOut()")
+            raise not_an_object(check, "check")
         return check.run(self)
 
     # -- shown -----------------------------------------------------------------------------------
@@ -524,26 +529,6 @@ class Estimate:
             paragraph(facts),
             items(tuple(dict.fromkeys(notes)), most=_NOTED),
         )
-
-
-def _no_such_term(term: object, names: list[str], where: str) -> EstimationError:
-    return EstimationError(
-        needed="a term of this estimate",
-        found=repr(term),
-        where=where,
-        todo="choose one of: " + ", ".join(names),
-    )
-
-
-def _not_an_object(given: object, where: str, example: str) -> InferenceError:
-    """Say that a class or a name stands where an object is needed."""
-    found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
-    return InferenceError(
-        needed=f"an object such as {example}",
-        found=found,
-        where=where,
-        todo=f"write {where}({example})",
-    )
 
 
 def _last_finite(values: Floats) -> Floats:

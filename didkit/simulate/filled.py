@@ -16,7 +16,16 @@ from didkit.design import Design, MatchedSets, Pool, Rollout, Sample
 from didkit.errors import DesignError, is_whole
 from didkit.panel import Calendar, Cells, Metric, Panel, Source, Status
 
-__all__ = ["Drawn", "Filled", "Process", "check_seed", "filled", "laid_out", "rows_of_pilots"]
+__all__ = [
+    "Drawn",
+    "Filled",
+    "Process",
+    "check_design",
+    "check_seed",
+    "filled",
+    "laid_out",
+    "rows_of_pilots",
+]
 
 Floats = NDArray[np.float64]
 
@@ -81,6 +90,24 @@ class Filled(Design):
         if self._ready is not None and self._ready.metric.name == name and not covariates:
             return self._ready
         return super().sample(metric, covariates=covariates)
+
+
+def check_design(design: object, metric: object, where: str) -> None:
+    """Refuse what is no design and no metric, in this order.
+
+    Raises
+    ------
+    DesignError
+        If one of them is none.
+    """
+    if isinstance(design, Design) and isinstance(metric, (str, Metric)):
+        return
+    raise DesignError(
+        needed="a design, then the name of a metric of its panel",
+        found=f"{type(design).__name__}, then {type(metric).__name__}",
+        where=where,
+        todo=f"write {where}(design, 'cpp')",
+    )
 
 
 def check_seed(seed: int, where: str) -> None:

@@ -13,7 +13,7 @@ from didkit.check.variation import Variation
 from didkit.design import Design, MatchedSets, Rollout, Sample
 from didkit.errors import DesignError, InferenceError, first_few, is_number
 from didkit.panel import Metric
-from didkit.simulate.filled import Drawn, Filled, check_seed, filled
+from didkit.simulate.filled import Drawn, Filled, check_design, check_seed, filled
 from didkit.simulate.noises import ar1_path, shocks
 
 __all__ = ["OwnPanel", "PlaceboPanel"]
@@ -63,8 +63,8 @@ class OwnPanel:
     PanelError
         If the metric is unknown.
     DesignError
-        If the noise, the effect or the share is none, or ``"sizes"`` is asked of a panel without
-        exposure.
+        If the design, the noise, the effect or the share is none, or ``"sizes"`` is asked of a
+        panel without exposure.
     InferenceError
         If the variation cannot be estimated.
 
@@ -91,6 +91,7 @@ class OwnPanel:
     of_size: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_design(self.design, self.metric, "OwnPanel")
         if self.noise not in get_args(OwnNoise):
             raise DesignError(
                 needed="noise: " + ", ".join(get_args(OwnNoise)),
@@ -111,6 +112,7 @@ class OwnPanel:
             )
         if self.variation is None:
             object.__setattr__(self, "variation", Variation.of(self.design, self.metric))
+        self.design.panel.metric(self.metric)
         if self.noise == "sizes" and _inverse_sizes(self.design, self.metric) is None:
             raise DesignError(
                 needed="an exposure (the metric's denominator) for every unit, above 0",
@@ -135,6 +137,15 @@ class OwnPanel:
         y = np.where(it.there, y + self.effect * it.treated, np.nan)
         design = filled(it.design, it.metric, y, it.sample)
         return Drawn(design, it.metric.name, self.effect)
+
+    def __repr__(self) -> str:
+        found = self.variation
+        lasts = "" if found is None else f"; {_varies(found)}"
+        share = "" if self.of_size is None else f", of_size={self.of_size:.3g}"
+        return (
+            f"OwnPanel({self.design!r}, {_name(self.metric)!r}, noise={self.noise!r}{share}, "
+            f"effect={self.effect:.4g}{lasts})"
+        )
 
     @cached_property
     def _frame(self) -> _Frame:
@@ -176,8 +187,9 @@ class PlaceboPanel:
     PanelError
         If the metric is unknown.
     DesignError
-        If the comparators are given sets, which no other pilot has; if fewer than twice as many
-        comparators as pilots could take their places; or if the effect is no number.
+        If the design is none; if the comparators are given sets, which no other pilot has; if
+        fewer than twice as many comparators as pilots could take their places; or if the effect is
+        no number.
 
     Notes
     -----
@@ -198,6 +210,7 @@ class PlaceboPanel:
     effect: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_design(self.design, self.metric, "PlaceboPanel")
         _check_effect(self.effect, "PlaceboPanel")
         self.design.panel.metric(self.metric)
         if isinstance(self.design.against, MatchedSets):
@@ -254,6 +267,15 @@ class PlaceboPanel:
         seen = panel.wide(self.metric)[list(design.periods)].notna().all(axis=1)
         barred = set(design.pilots)
         return [unit for unit in sorted(design.comparators) if seen[unit] and unit not in barred]
+
+
+def _varies(found: Variation) -> str:
+    """Write a variation shortly, with as many digits as a reader can use."""
+    return f"between={found.between:.3g}, within={found.within:.3g}, ar1={found.ar1:.2f}"
+
+
+def _name(metric: str | Metric) -> str:
+    return metric.name if isinstance(metric, Metric) else metric
 
 
 def _check_effect(effect: object, where: str) -> None:

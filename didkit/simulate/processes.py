@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.check.variation import Variation
-from didkit.errors import DesignError, first_few, is_number, is_whole
+from didkit.errors import DesignError, is_number, is_whole
 from didkit.simulate.filled import (
     OUTCOME,
     Drawn,
+    check_design,
     check_seed,
     filled,
     laid_out,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LongDifferences", "PanelProcess"]
 
 Floats = NDArray[np.float64]
+_Asked = tuple[bool, str, str]  #: whether it is right, what was given, what is needed
 _LEAST_SHARE_SUM = 1e-9
 
 
@@ -70,13 +72,11 @@ class LongDifferences:
     def __post_init__(self) -> None:
         _check(
             "LongDifferences",
-            {
-                f"pilots={self.pilots!r}": is_whole(self.pilots) and self.pilots >= 1,
-                f"comparators={self.comparators!r}": is_whole(self.comparators)
-                and self.comparators >= 1,
-                f"noise={self.noise!r}": self.noise in NOISES,
-                f"effect={self.effect!r}": is_number(self.effect) and np.isfinite(self.effect),
-            },
+            [
+                *_counts(pilots=self.pilots, comparators=self.comparators),
+                _noise(self.noise),
+                _between("effect", self.effect, -np.inf, np.inf),
+            ],
         )
 
     def draw(self, seed: int) -> Drawn:
@@ -172,52 +172,66 @@ class PanelProcess:
     effect: float = 0.0
 
     def __post_init__(self) -> None:
-        counts = {
-            f"{name}={value!r}": is_whole(value) and value >= 1
-            for name, value in (
-                ("pilots", self.pilots),
-                ("comparators", self.comparators),
-                ("before", self.before),
-                ("after", self.after),
-            )
-        }
-        numbers = {
-            f"between={self.between!r}": _within(self.between, 0, np.inf),
-            f"within={self.within!r}": _within(self.within, 0, np.inf) and self.within > 0,
-            f"ar1={self.ar1!r}": _within(self.ar1, -1, 1) and abs(self.ar1) < 1,
-            f"effect={self.effect!r}": _within(self.effect, -np.inf, np.inf),
-            f"noise={self.noise!r}": self.noise in NOISES,
-            f"region_correlation={self.region_correlation!r}": _within(
-                self.region_correlation, 0, 1
-            ),
-        }
-        _check("PanelProcess", counts | numbers)
-        object.__setattr__(self, "starts", tuple(self.starts))
-        units = self.pilots + self.comparators
         _check(
             "PanelProcess",
-            {
-                f"starts={self.starts!r}: shares that add up to 1, {self.after} at most": (
-                    1 <= len(self.starts) <= self.after
-                    and all(_within(share, 0, 1) for share in self.starts)
-                    and abs(sum(self.starts) - 1) < _LEAST_SHARE_SUM
-                    and self.starts[0] > 0
+            [
+                *_counts(
+                    pilots=self.pilots,
+                    comparators=self.comparators,
+                    before=self.before,
+                    after=self.after,
                 ),
-                f"regions={self.regions!r} (0, or 2 to {units})": is_whole(self.regions)
-                and (self.regions == 0 or 2 <= self.regions <= units),
-                f"region_correlation={self.region_correlation!r} without regions": self.regions > 0
-                or self.region_correlation == 0,
-                f"pilots_together={self.pilots_together!r} without regions": self.regions > 0
-                or not self.pilots_together,
-                f"sets={self.sets!r} of {self.comparators} comparators": self.sets is None
-                or (
-                    is_whole(self.sets)
-                    and 1
-                    <= self.sets
-                    <= (self.comparators if self.shared else self.comparators // self.pilots)
+                _between("between", self.between, 0, np.inf),
+                _between("within", self.within, 0, np.inf, ends=False),
+                _between("ar1", self.ar1, -1, 1, ends=False),
+                _between("effect", self.effect, -np.inf, np.inf),
+                _noise(self.noise),
+                _between("region_correlation", self.region_correlation, 0, 1),
+            ],
+        )
+        object.__setattr__(self, "starts", tuple(self.starts))
+        units = self.pilots + self.comparators
+        most = self.comparators if self.shared else self.comparators // self.pilots
+        starts = self.starts
+        shares = all(_within(share, 0, 1) for share in starts)
+        _check(
+            "PanelProcess",
+            [
+                (
+                    1 <= len(starts) <= self.after
+                    and shares
+                    and abs(sum(starts) - 1) < _LEAST_SHARE_SUM
+                    and starts[0] > 0,
+                    f"starts={starts!r}",
+                    f"starts: shares that add up to 1, the first above 0, {self.after} at most",
                 ),
-                f"shared={self.shared!r} without sets": self.sets is not None or not self.shared,
-            },
+                (
+                    is_whole(self.regions) and (self.regions == 0 or 2 <= self.regions <= units),
+                    f"regions={self.regions!r}",
+                    f"regions: 0, or 2 to {units}",
+                ),
+                (
+                    self.regions > 0 or self.region_correlation == 0,
+                    f"region_correlation={self.region_correlation!r} without regions",
+                    "regions with region_correlation",
+                ),
+                (
+                    self.regions > 0 or not self.pilots_together,
+                    f"pilots_together={self.pilots_together!r} without regions",
+                    "regions with pilots_together",
+                ),
+                (
+                    self.sets is None or (is_whole(self.sets) and 1 <= self.sets <= most),
+                    f"sets={self.sets!r} of {self.comparators} comparators",
+                    f"sets: None, or 1 to {most}"
+                    + ("" if self.shared else " (more with shared=True)"),
+                ),
+                (
+                    self.sets is not None or not self.shared,
+                    f"shared={self.shared!r} without sets",
+                    "sets with shared",
+                ),
+            ],
         )
 
     @classmethod
@@ -240,6 +254,8 @@ class PanelProcess:
 
         Raises
         ------
+        DesignError
+            If the design is none.
         InferenceError
             If the variation cannot be estimated (`Variation.of`).
         PanelError
@@ -252,6 +268,7 @@ class PanelProcess:
         >>> PanelProcess.calibrated(design, "cpp").cohorts
         (9, 1)
         """
+        check_design(design, metric, "PanelProcess.calibrated")
         found = Variation.of(design, metric)
         at = [design.periods.index(start) for start in design.starts.values()]
         first = min(at)
@@ -321,14 +338,41 @@ def _within(value: object, low: float, high: float) -> bool:
     return bool(is_number(value) and np.isfinite(value) and low <= value <= high)  # type: ignore[call-overload,operator]
 
 
-def _check(where: str, good: dict[str, bool]) -> None:
-    """Refuse parameters that make no process, all by name."""
-    wrong = [text for text, ok in good.items() if not ok]
+def _counts(**values: object) -> list[_Asked]:
+    """Ask for whole numbers of 1 or more."""
+    return [
+        (
+            is_whole(value) and value >= 1,  # type: ignore[operator]
+            f"{name}={value!r}",
+            f"{name}: a whole number, 1 or more",
+        )
+        for name, value in values.items()
+    ]
+
+
+def _noise(value: object) -> _Asked:
+    """Ask for a noise by name."""
+    return value in NOISES, f"noise={value!r}", "noise: one of " + ", ".join(NOISES)
+
+
+def _between(name: str, value: object, low: float, high: float, *, ends: bool = True) -> _Asked:
+    """Ask for a finite number between two ends, or strictly between them."""
+    good = _within(value, low, high) and (ends or value not in (low, high))
+    above = f"{low:g} or more" if ends else f"above {low:g}"
+    if np.isfinite(high):
+        said = f"from {low:g} to {high:g}" if ends else f"between {low:g} and {high:g}"
+    else:
+        said = above if np.isfinite(low) else "finite"
+    return good, f"{name}={value!r}", f"{name}: a number, {said}"
+
+
+def _check(where: str, asked: list[_Asked]) -> None:
+    """Refuse parameters that make no process, all by name, and say what each must be."""
+    wrong = [(found, needed) for good, found, needed in asked if not good]
     if wrong:
         raise DesignError(
-            needed="whole numbers of units and periods, 1 or more; standard deviations of 0 or "
-            "more; correlations inside their ranges; noise: " + ", ".join(NOISES),
-            found=first_few(wrong),
+            needed="; ".join(needed for _, needed in wrong),
+            found=", ".join(found for found, _ in wrong),
             where=where,
             todo="see the parameters in its docstring",
         )

@@ -9,19 +9,24 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from didkit.errors import DidkitError, InferenceError, first_few
+from didkit.design import Design
+from didkit.errors import DidkitError, InferenceError, first_few, is_number
 from didkit.inference import recommend
 from didkit.progress import steps
 from didkit.results import Estimate, Estimator, Inference
+from didkit.results.asking import check_attached
 from didkit.simulate.filled import Drawn, Process
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
 
 __all__ = ["Row", "Task", "replications"]
 
-_CHUNKS = 16  #: a process, so that progress is seen and an interruption is not long in coming
+_CHUNKS = 16  #: a process, so that progress is seen
 _LARGEST = 50  #: seeds in a chunk
 
 
@@ -53,7 +58,7 @@ class Task:
 
     def run(self, seed: int) -> list[Row]:
         """Draw, fit once, and attach every inference; what is refused is a row with its reason."""
-        drawn = self.process.draw(seed)
+        drawn = self._drawn(seed)
         try:
             estimate = self.estimator.fit(drawn.design, drawn.metric)
         except DidkitError as error:
@@ -63,6 +68,30 @@ class Task:
         for name, inference in self.inferences.items():
             rows += self._attached(seed, name, inference, estimate, truths)
         return rows
+
+    def _drawn(self, seed: int) -> Drawn:
+        """Draw, and refuse what is no draw: that is the process's mistake, and no refusal."""
+        drawn: object = self.process.draw(seed)
+        good = isinstance(drawn, Drawn) and isinstance(drawn.design, Design)
+        if not isinstance(drawn, Drawn) or not good:
+            what = f"Drawn({type(drawn.design).__name__}, …)" if isinstance(drawn, Drawn) else ""
+            raise InferenceError(
+                needed="a process whose draw(seed) returns Drawn(design, metric, truth)",
+                found=what or f"{type(drawn).__name__}: {drawn!r}"[:80],
+                where=f"study(process=): {type(self.process).__name__}.draw({seed})",
+                todo="return didkit.simulate.Drawn(design, 'name of a metric', 0.0)",
+            )
+        drawn.design.panel.metric(drawn.metric)  # an unknown one is refused here, by the panel
+        truths = drawn.truth.values() if isinstance(drawn.truth, Mapping) else (drawn.truth,)
+        wrong = [one for one in truths if not is_number(one) or not np.isfinite(one)]
+        if wrong:
+            raise InferenceError(
+                needed="the true effect: a finite number, or a mapping of term to number",
+                found=first_few(map(repr, wrong)),
+                where=f"study(process=): {type(self.process).__name__}.draw({seed})",
+                todo="return Drawn(design, metric, 0.0) where the effect is zero",
+            )
+        return drawn
 
     def _truths(self, drawn: Drawn, estimate: Estimate) -> dict[str, float]:
         """Return the true effect of each term that is looked at."""
@@ -96,12 +125,14 @@ class Task:
         at = {term: estimate.place_of(term, where="study") for term in truths}
         try:
             chosen = recommend(estimate).inference if given is None else given
-            sure = _own(chosen, seed, self.draws).attach(estimate, level=self.level).attached
+            own = _own(chosen, seed, self.draws)
+            made = own.attach(estimate, level=self.level)
         except DidkitError as error:
             return [
                 _refused(seed, name, term, truth, float(estimate.values[at[term]]), error)
                 for term, truth in truths.items()
             ]
+        sure = check_attached(own, estimate, made).attached
         used = type(chosen).__name__
         return [
             Row(
@@ -167,11 +198,13 @@ def _parallel(task: Task, seeds: Sequence[int], jobs: int) -> Iterator[list[Row]
         raise _not_handed(str(error)) from error
     size = min(_LARGEST, max(1, -(-len(seeds) // (jobs * _CHUNKS))))
     parts = [tuple(seeds[i : i + size]) for i in range(0, len(seeds), size)]
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
     pool = ProcessPoolExecutor(
         min(jobs, len(parts)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_begin,
-        initargs=(packed,),
+        initargs=(packed, stop),
     )
     try:
         waiting = [pool.submit(_chunk, part) for part in parts]
@@ -179,7 +212,8 @@ def _parallel(task: Task, seeds: Sequence[int], jobs: int) -> Iterator[list[Row]
             yield future.result()
     except BrokenProcessPool as error:
         raise _not_handed("a process ended as it began") from error
-    finally:  # also when interrupted: chunks that have not begun never do
+    finally:  # also when interrupted: seeds that have not begun never do
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -200,19 +234,20 @@ def _packed(task: Task) -> bytes:
     return made.getvalue()
 
 
-_AT_WORK: list[Task] = []  #: in a process that was begun: its task
+_AT_WORK: list[tuple[Task, Event]] = []  #: in a process that was begun: its task, and when to stop
 
 
-def _begin(packed: bytes) -> None:
+def _begin(packed: bytes, stop: Event) -> None:
     """Begin a process: an interruption is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _AT_WORK[:] = [pickle.loads(packed)]  # noqa: S301, made by the process that began this one
+    task = pickle.loads(packed)  # noqa: S301, made by the process that began this one
+    _AT_WORK[:] = [(task, stop)]
 
 
 def _chunk(seeds: tuple[int, ...]) -> list[Row]:
-    """Run some seeds in a process that has begun."""
-    (task,) = _AT_WORK
-    return [row for seed in seeds for row in task.run(seed)]
+    """Run some seeds in a process that has begun, until it is told to stop."""
+    ((task, stop),) = _AT_WORK
+    return [row for seed in seeds if not stop.is_set() for row in task.run(seed)]
 
 
 def _not_handed(found: str) -> InferenceError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from didkit.results import Estimator, Inference, hooks, tables
 from didkit.simulate.filled import Process
 from didkit.simulate.replicate import Row, Task, replications
 
-__all__ = ["Study", "study"]
+__all__ = ["Study", "reach_of", "study"]
 
 _COLUMNS = [
     "method", "term", "truth", "seeds", "refused", "rejects", "rejects_mc_error", "covers",
@@ -24,6 +26,7 @@ _COLUMNS = [
 _SHOWN = 20
 _PERCENT = ("rejects", "rejects_mc_error", "covers", "covers_mc_error", "infinite")
 _TIES = 1e-9
+_READABLE = re.compile(r"\b\d+\.\d{4,}(?:e[+-]?\d+)?\b")  #: numbers too long for a heading
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +82,12 @@ class Study:
     def reads(self) -> str:
         """How to read ``rejects``: as size where the true effect is zero, otherwise as power."""
         zero = self.table["truth"].fillna(0.0) == 0
-        covers = f"`covers` should be {self.level:.4g}"
+        size = f"{100 * self.alpha:.4g}%"
+        covers = f"`covers` should be {100 * self.level:.4g}%"
         if zero.all():
             return (
                 "the true effect is zero: `rejects` is the size of the test, and should be "
-                f"{self.alpha:.4g}; {covers}"
+                f"{size}; {covers}"
             )
         if not zero.any():
             return (
@@ -91,7 +95,7 @@ class Study:
                 f"that holds its size where there is none; {covers}"
             )
         return (
-            f"`rejects` is the size of the test where truth is 0 (should be {self.alpha:.4g}), and "
+            f"`rejects` is the size of the test where truth is 0 (should be {size}), and "
             f"power elsewhere; {covers}"
         )
 
@@ -128,7 +132,7 @@ class Study:
         return self.table.copy()
 
     def summary(self) -> str:
-        """Settings, table, how to read it, and refusals as text."""
+        """Settings, table (shares in percent), how to read it, and refusals as text."""
         return "\n".join(
             [self.settings, "", self.to_markdown(), *(f"Note: {note}." for note in self.notes)]
         )
@@ -146,23 +150,28 @@ class Study:
         return hooks.draw(self, ax)
 
     def _shown(self) -> pd.DataFrame:
-        """Lay the table out for readers: shares with their error, in percent."""
+        """Lay the table out for readers: shares with their error, in percent.
 
-        def share(value: float, error: float) -> str:
-            return "" if np.isnan(value) else f"{100 * value:.1f} ± {100 * error:.1f}"
-
+        A share of 0 or 1 has no such error: what it is compatible with stands beside it.
+        """
         table = self.table
-        made = table[["method", "term", "truth"]].rename(columns={"truth": "true effect"})
-        made["seeds"], made["refused"] = table["seeds"], table["refused"]
-        name = "size %" if self.null else "rejects %"
-        for label, column in ((name, "rejects"), ("covers %", "covers")):
-            pairs = zip(table[column], table[f"{column}_mc_error"], strict=True)
-            made[label] = [share(value, error) for value, error in pairs]
+        made = table[["method", "term", "truth", "seeds", "refused"]].copy()
+        for column, counts in (("rejects", table["seeds"]), ("covers", self._held())):
+            cells = zip(table[column], table[f"{column}_mc_error"], counts, strict=True)
+            made[f"{column} %"] = [_share(value, error, n) for value, error, n in cells]
         made = made.assign(bias=table["bias"], sd=table["sd"])
         made["half width"] = table["half_width"]
         if (table["infinite"] > 0).any():
             made["infinite %"] = 100 * table["infinite"]
         return made
+
+    def _held(self) -> list[int]:
+        """Count, for each row of the table, the intervals that `covers` is a share of."""
+        draws = self.draws[self.draws["reason"] == ""]
+        whole = draws[["conf_low", "conf_high"]].notna().all(axis=1)
+        found = whole.groupby([draws["method"], draws["term"]], sort=False).sum().to_dict()
+        pairs = zip(self.table["method"], self.table["term"], strict=True)
+        return [int(found.get(pair, 0)) for pair in pairs]
 
     def __repr__(self) -> str:
         seeds = self.draws["seed"].nunique()
@@ -234,10 +243,12 @@ def study(
     -----
     The Monte Carlo error of a share is √(p(1−p)/n): of a size of 5 %, .4 points with 3,000 seeds
     and 1.5 with 200. A share of 0 has an error of 0 by this formula; with n seeds it is compatible
-    with a true share of up to 3/n. What a study shows holds for its process. With a mapping all
-    methods see the same data, so differences between them are surer than each by itself.
+    (at 95 %) with a true share of up to 3/n, and one of 1 with 1 − 3/n (Hanley & Lippman-Hand
+    1983): so say the summary, in the place of the error, and the bars of the picture. What a study
+    shows holds for its process. With a mapping all methods see the same data, so differences
+    between them are surer than each by itself.
 
-    An interruption (Ctrl-C) passes through once the chunks of seeds at work are done.
+    An interruption (Ctrl-C) passes through once the replications at work are done, one a process.
 
     Examples
     --------
@@ -263,7 +274,7 @@ def study(
         _table(rows, list(named), level),
         rows,
         float(level),
-        f"{estimator!r}; {process!r}",
+        _READABLE.sub(lambda found: f"{float(found[0]):.3g}", f"{estimator!r}; {process!r}"),
         tuple(name for name, one in named.items() if one is None),
     )
 
@@ -319,6 +330,47 @@ def _error(share: float, n: int) -> float:
     return float((share * (1 - share) / n) ** 0.5) if n else float("nan")
 
 
+def reach_of(share: float, error: float, n: int, *, errors: float) -> tuple[float, float]:
+    """Return the ends of a share's Monte Carlo bar: so many errors, or 3/n beside 0 and 1.
+
+    Parameters
+    ----------
+    share, error : float
+        Share of n, and its Monte Carlo standard error.
+    n : int
+        Replications.
+    errors : float
+        Standard errors on each side.
+
+    References
+    ----------
+    Hanley & Lippman-Hand (1983): the rule of three.
+
+    Examples
+    --------
+    >>> reach_of(0.0, 0.0, 60, errors=2)
+    (0.0, 0.05)
+    """
+    three = min(3 / n, 1.0) if n else 1.0
+    if share == 0:
+        return 0.0, three
+    if share == 1:
+        return 1 - three, 1.0
+    return max(share - errors * error, 0.0), min(share + errors * error, 1.0)
+
+
+def _share(share: float, error: float, n: int) -> str:
+    """Write a share and its error in percent; of none or all, what it is compatible with."""
+    if np.isnan(share):
+        return ""
+    low, high = reach_of(share, error, n, errors=1)
+    if share in (0, 1):
+        return (
+            f"{100 * share:.1f} ({f'≤ {100 * high:.1f}' if share == 0 else f'≥ {100 * low:.1f}'})"
+        )
+    return f"{100 * share:.1f} ± {100 * error:.1f}"
+
+
 def _named(given: object) -> dict[str, Inference | None]:
     """Return the inferences by name."""
     if given is None:
@@ -352,7 +404,15 @@ def _seeds(given: object) -> list[int]:
     elif isinstance(given, Iterable) and not isinstance(given, str):
         found = list(given)
     good = all(is_whole(seed) and seed >= 0 for seed in found)
-    if not found or not good or len(set(found)) < len(found):
+    twice = [seed for seed, times in Counter(found if good else []).items() if times > 1]
+    if twice:
+        raise InferenceError(
+            needed="different seeds: the same seed gives the same data",
+            found=f"more than once: {first_few(twice)}",
+            where="study(seeds=)",
+            todo="give each once, such as range(1000, 2000)",
+        )
+    if not found or not good:
         raise InferenceError(
             needed="a number of seeds, or different whole numbers of 0 or more",
             found=repr(given)[:80],

@@ -6,15 +6,25 @@ import numpy as np
 import pytest
 from helpers import codes, design_of, noise, spread, treated
 
+import didkit as dk
 from didkit.check import Breakdown
-from didkit.check.breakdown import least_shocks, noise_ratio, pooled_shocks
+from didkit.check.breakdown import noise_ratio, pooled_shocks
+from didkit.check.shifts import _Shifted, least_shocks
 from didkit.errors import InferenceError
 from didkit.estimate import DiD, EventStudy
-from didkit.inference import ClusterRobust, DonaldLang, LauLi, Permutation
+from didkit.inference import (
+    ClusterRobust,
+    ConleyTaber,
+    DonaldLang,
+    LauLi,
+    Permutation,
+    WildBootstrap,
+)
 from didkit.inference.samples import TwoSamples, two_samples
 
 N, T, START = 9, 6, 4
 STARTS = spread(N, 3, START)
+LATE = {1: 3, 4: START, 7: START}
 CR2 = ClusterRobust("CR2")
 
 
@@ -54,7 +64,8 @@ def test_the_search_finds_the_roots_of_the_pooled_t():
         made = DiD().fit(design_of(outcome(effect, seed), STARTS), "m").infer(DonaldLang())
         both = two_samples(made, 0, "a test")
         at = np.concatenate([both.pilot_at, both.comparator_at])
-        searched, refits = least_shocks(made, 0, at, tolerance=0.001)
+        sought = least_shocks(made, 0, at, tolerance=0.001)
+        searched, refits = sought.values, sought.refits
         exact = pooled_shocks(both, 0.95)
         assert np.isfinite(exact).any()
         assert searched == pytest.approx(exact, rel=1.1e-3)
@@ -189,6 +200,86 @@ def test_a_window_between_two_steps_of_the_grid_is_found_by_way_of_the_largest_t
     y = np.column_stack([np.zeros(4), [0.0, 10.0, 8.0, 8.5]])
     made = DiD().fit(design_of(y, {0: 1, 1: 1}), "m").infer(DonaldLang())
     exact = pooled_shocks(two_samples(made, 0, "a test"), 0.95)
-    searched, _ = least_shocks(made, 0, np.arange(1), tolerance=0.001)
+    searched = least_shocks(made, 0, np.arange(1), tolerance=0.001).values
     assert 9 < exact[0] < 10
     assert searched[0] == pytest.approx(exact[0], rel=1.1e-3)
+
+
+@pytest.mark.parametrize(("effect", "starts"), [(-12.0, STARTS), (-12.0, LATE), (-3.5, LATE)])
+def test_after_a_permutation_the_shift_is_where_the_full_method_changes(effect, starts):
+    inference = Permutation(draws=60, seed=3)  # 84 assignments or more: these are drawn
+    y = noise(N, T, 6) + effect * treated((N, T), starts)
+    made = DiD().fit(design_of(y, starts), "m").infer(inference, level=0.9)
+    now = zero_outside(y, inference, starts, level=0.9)
+    found = made.check(Breakdown())
+    assert bool(found.facts["zero_outside"]) == now
+    at = np.flatnonzero(made.sample.pilot)
+    shocks = least_shocks(made, 0, at).values
+    assert np.isfinite(shocks).any()
+    assert found.facts["refits"] <= 3 * len(at)  # by the law; a search takes some 20 a site
+    for unit, j, value in zip(np.array(made.sample.units)[at], at, shocks, strict=True):
+        if np.isinf(value):
+            continue
+        first = starts[int(j)]
+        for part, then in ((1.002, not now), (0.98, now), (-0.98, now), (0.5, now)):
+            other = y.copy()
+            other[codes(N).index(unit), first:] += part * value
+            assert zero_outside(other, inference, starts, level=0.9) == then
+
+
+def test_draws_at_a_shift_are_those_of_a_refit():
+    y = outcome(-6.0)
+    made = DiD().fit(design_of(y, STARTS), "m").infer(Permutation(draws=60, seed=3))
+    j = int(np.flatnonzero(made.sample.pilot)[0])
+    law = _Shifted(made, 0).redrawn(j, 5.0)
+    assert law is not None
+    other = DiD().fit(design_of(shifted(y, made.sample.units[j], 13.0), STARTS), "m")
+    theirs = made.attached.inference.redrawn(other)
+    mine = law._at(13.0 / 5.0, "drawn")
+    for name in ("b", "a", "v0", "v1", "v2"):
+        assert getattr(mine, name) == pytest.approx(getattr(theirs.drawn, name), abs=1e-9)
+
+
+def test_the_packaged_ten_pilots_take_two_refits_a_site_and_no_search():
+    _, design = dk.datasets.load_evaluation()
+    made = DiD().fit(design, "cla").infer(Permutation(draws=999))
+    found = made.check(Breakdown())
+    assert found.facts["refits"] <= 30
+    assert np.isfinite(found.facts["smallest_shock"])
+    assert any("confirmed" in note for note in found.notes)
+
+
+def test_closed_forms_take_few_refits_and_a_bootstrap_a_search():
+    starts = {3: START}
+    y = noise(26, T, 6) - 25.0 * treated((26, T), starts)
+    for inference in (ConleyTaber(), LauLi()):
+        made = DiD("complete").fit(design_of(y, starts), "m").infer(inference, level=0.8)
+        low, high = made.attached.conf_low[0], made.attached.conf_high[0]
+        found = made.check(Breakdown())
+        # comparators alone make the length: the interval moves with the pilot
+        assert found.facts["smallest_shock"] == pytest.approx(-high if low < high < 0 else -low)
+        assert found.facts["refits"] <= 5
+    boot = DiD().fit(design_of(outcome(-8.0), STARTS), "m").infer(WildBootstrap(draws=999))
+    found = boot.check(Breakdown(tolerance=0.1))
+    assert found.facts["refits"] > 15
+    assert any("499 draws" in note for note in found.notes) or boot.attached.facts["exact"]
+
+
+def test_where_no_site_has_a_shift_one_row_and_one_sentence_say_it():
+    found = DiD().fit(design_of(noise(12, T, 9), spread(12, 3, START)), "m").infer(Permutation())
+    found = found.check(Breakdown())
+    (row,) = found.table[found.table["question"] == "shock of one site"].to_dict("records")
+    assert np.isinf(row["value"])
+    assert row["unit_id"] == ""
+    assert row["means"].startswith("no shift of any one of 3 pilots alone was found")
+    assert np.isinf(found.facts["smallest_shock"])
+    assert found.headline.count("no shift") == 1
+
+
+def test_what_has_no_ratio_of_noise_says_what_has_one():
+    starts = {1: 2, 5: 2, 7: 4}
+    y = noise(N, T, 6) - 12.0 * treated((N, T), starts)
+    found = DiD().fit(design_of(y, starts), "m").infer(CR2).check(Breakdown())
+    means = found.table["means"].iloc[0]
+    assert means.startswith("not defined for this estimate: DiD('complete') on a design of the")
+    assert "one start" in means

@@ -168,7 +168,7 @@ def test_a_design_serves_with_its_comparators_only():
     same = study().check(dk.ContrastStudy((without, "wai")))
     assert found.facts["n_reference"] == 7
     assert found.facts["rank_p"] == same.facts["rank_p"]
-    assert any("1 pilots of the reference do not serve" in note for note in found.notes)
+    assert any("1 pilot of the reference does not serve" in note for note in found.notes)
 
 
 def test_the_study_s_own_sites_are_not_counted_twice():
@@ -324,3 +324,18 @@ def test_no_site_is_drawn_twice_into_one_contrast():
     assert (listed.exact, drawn.exact) == (True, False)
     assert len(listed.contrasts) == 90
     assert set(drawn.contrasts.round(6)) <= set(listed.contrasts.round(6))
+
+
+def test_without_spread_within_arms_nothing_is_a_number_that_needs_an_interval():
+    frame = pd.DataFrame({"site": [*"ABCD"] * 2, "year": [2017] * 4 + [2018] * 4})
+    frame["wai"] = [50.0, 50, 40, 40, 56, 56, 41, 41]
+    panel = dk.Panel.from_frame(frame, unit="site", period="year", metrics=["wai"], identity="any")
+    found = dk.DiD().fit(design_of(panel), "wai").check(dk.ContrastStudy())
+    assert found.facts["estimate"] == 5
+    assert np.isnan([found.facts[name] for name in ("p_value", "conf_low", "conf_high")]).all()
+    assert np.isnan(found.facts["smallest_shock"])
+    assert found.table["shock"].isna().all()
+    assert found.table["shock_to_zero"].tolist() == [-10, -10, 10, 10]
+    assert sum("the same number: no pooled t" in note for note in found.notes) == 1
+    assert "nan" not in found.headline
+    assert not any("degrees of freedom: needs" in note for note in found.notes)

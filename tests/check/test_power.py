@@ -175,7 +175,7 @@ def test_an_arm_of_one_takes_the_others_spread(n1, n0):
     assert made.table["df"].tolist() == [29]
     assert made.facts["detectable"] == of_w(n1, n0, test="pooled")
     assert any("no spread of its own" in note for note in made.notes)
-    with pytest.raises(InferenceError, match="found: 1 pilots and 1 comparators"):
+    with pytest.raises(InferenceError, match="found: 1 pilot and 1 comparator\n"):
         of_w(1, 1)
 
 

@@ -277,7 +277,7 @@ def test_a_balance_that_only_mixtures_reach_is_refused():
 
 def test_one_pilot_has_no_standard_deviation():
     on, pilots, candidates = drawn(40, 2, 2)
-    with pytest.raises(DesignError, match=r"none for 2 \(c0, c1\), with 1 pilots"):
+    with pytest.raises(DesignError, match=r"none for 2 \(c0, c1\), with 1 pilot\b"):
         CardinalityMatching(on).match(pilots[:1], candidates)
     sets = CardinalityMatching(on, sd="pooled").match(pilots[:1], candidates)
     check_sets(sets, pilots[:1], candidates)

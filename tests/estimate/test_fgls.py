@@ -249,11 +249,19 @@ def test_what_it_publishes_and_what_it_refuses():
     [
         (lambda d: FGLS(0), "1 or more"),
         (lambda d: FGLS(1.5), "1 or more"),
-        (lambda d: FGLS(T).fit(d, "m"), "periods in a row"),
+        (lambda d: FGLS(T - 1).fit(d, "m"), f"{T - 1} lags and {T} periods"),
+        (lambda d: FGLS(T + 1).fit(d, "m"), f"use at most {T - 2} lags"),
         (lambda d: FGLS(covariates="m"), "needs its comma"),
         (lambda d: FGLS(covariates=("m",)).fit(d, "m"), "is both"),
     ],
-    ids=["no lags", "half a lag", "too many lags", "a string", "the outcome"],
+    ids=[
+        "no lags",
+        "half a lag",
+        "too many lags",
+        "more lags than periods",
+        "a string",
+        "the outcome",
+    ],
 )
 def test_what_is_refused(make, words):
     with pytest.raises(EstimationError, match=words):
@@ -280,3 +288,15 @@ def test_a_unit_among_others_takes_part_only_where_it_is_observed():
     scaled = whitening(np.array([made.facts["ar_1"]]), np.isfinite(y[:1]))[0]
     assert not scaled[:, [0, T - 1]].any()
     assert made.normal.n_obs == N * T - 2
+
+
+def test_cells_that_do_not_follow_each_other_are_refused():
+    y = noise(N, T, 5)
+    y[:, 2::3] = np.nan
+    with pytest.raises(EstimationError, match="periods in a row"):
+        FGLS(2).fit(design_of(y, ONE), "m")
+
+
+def test_the_most_lags_that_are_advised_are_served():
+    made = FGLS(T - 2).fit(design_of(noise(N, T, 5), ONE), "m")
+    assert np.isfinite(made.values).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +23,10 @@ from scipy import stats
 
 from didkit.design import Design, Pool, Rollout
 from didkit.errors import InferenceError
-from didkit.estimate import DiD, EventStudy, Gap
-from didkit.inference import ClusterRobust, Jackknife
+from didkit.estimate import FGLS, DiD, EventStudy, Gap
+from didkit.inference import ClusterRobust, FermanPinto, Jackknife, LauLi, Permutation
 from didkit.inference.arms import closed_form_df
+from didkit.panel import Panel
 
 N, T = 14, 6
 ONE = spread(N, 4, 3)
@@ -203,7 +205,7 @@ def test_clusters_above_units_are_statsmodels():
     assert made.infer(ClusterRobust("CR1")).uncertainty.df[0] == 6
     cr3j = made.infer(ClusterRobust("CR3J")).uncertainty.std_error[0]
     assert cr3j == pytest.approx(made.infer(Jackknife()).uncertainty.std_error[0], rel=1e-9)
-    assert "3 + 4 clusters" in made.infer(ClusterRobust("CR2")).uncertainty.method
+    assert "7 clusters, 3 with pilots" in made.infer(ClusterRobust("CR2")).uncertainty.method
 
 
 def test_the_standard_error_moves_when_the_pilots_do():
@@ -298,7 +300,7 @@ def test_joint_test_of_one_term_is_its_own_test():
 @pytest.mark.parametrize("estimator", [DiD(), DiD("complete"), EventStudy(), Gap()], ids=str)
 def test_one_pilot_is_refused_and_permutation_named(estimator, inference):
     made = estimator.fit(design_of(outcome(), {5: 3}), "m")
-    with pytest.raises(InferenceError, match=r"1 pilot \(of 1 pilots") as caught:
+    with pytest.raises(InferenceError, match=r"1 pilot \(of 1 pilot ") as caught:
         made.infer(inference)
     assert "use Permutation()" in str(caught.value)
     assert "no cluster-robust variance exists" in str(caught.value)
@@ -390,3 +392,119 @@ def test_frame_of_terms_is_labelled():
     np.testing.assert_allclose(
         np.sqrt(np.diagonal(made.covariance)), made.uncertainty.std_error, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("each", [2, 5])
+def test_the_jackknife_counts_clusters_of_each_arm(each):
+    """Clusters of one arm only: a mean of two against four, which CR2 has in closed form too."""
+    ids = codes(6 * each)
+    areas = {unit: f"area {j // each}" for j, unit in enumerate(ids)}
+    starts = dict.fromkeys(range(2 * each), 3)
+    design = design_of(noise(6 * each, T, 4), starts, clusters=areas)
+    for estimator in (DiD(), DiD("complete"), EventStudy()):
+        made = estimator.fit(design, "m")
+        ours = made.infer(Jackknife()).attached.df
+        np.testing.assert_allclose(ours, closed_form_df(np.array([2.0]), np.array([4.0]))[0])
+        np.testing.assert_allclose(ours, made.infer(ClusterRobust("CR2")).attached.df, rtol=1e-6)
+
+
+def test_where_clusters_hold_both_arms_the_jackknife_has_fewer_than_clusters():
+    """Six areas, each with pilots and comparators: differences inside areas have five."""
+    areas = {unit: f"area {j // 5}" for j, unit in enumerate(codes(30))}
+    starts = dict.fromkeys(range(0, 30, 5), 3)
+    made = DiD().fit(design_of(noise(30, T, 4), starts, clusters=areas), "m")
+    assert made.infer(Jackknife()).attached.df[0] == 5
+    assert made.infer(ClusterRobust("CR2")).attached.df[0] == pytest.approx(5)
+
+
+def test_the_jackknife_of_sets_counts_clusters_too():
+    from didkit.design import MatchedSets
+
+    ids = codes(12)
+    areas = {unit: f"area {j // 2}" for j, unit in enumerate(ids)}
+    sets = MatchedSets({ids[j]: {ids[6 + j]: 0.5, ids[4]: 0.5} for j in (0, 1, 2, 3)})
+    starts = dict.fromkeys((0, 1, 2, 3), 3)
+    made = DiD().fit(design_of(noise(12, T, 4), starts, against=sets, clusters=areas), "m")
+    # pilots in two areas, comparators in three
+    theirs = closed_form_df(np.array([2.0]), np.array([3.0]))
+    np.testing.assert_allclose(made.infer(Jackknife()).attached.df, theirs)
+
+
+ADVISED = {
+    "Permutation()": Permutation(draws=199),
+    "FermanPinto()": FermanPinto(draws=199),
+    "FermanPinto(sizes={unit: number})": FermanPinto(
+        {unit: 100 + 7 * j for j, unit in enumerate(codes(40))}, draws=199
+    ),
+    "LauLi()": LauLi(),
+}
+
+
+@pytest.mark.parametrize("n", [8, 24])
+@pytest.mark.parametrize("starts", [{5: 3}, {5: 3, 1: 3}, {5: 3, 1: 2}])
+@pytest.mark.parametrize(
+    "estimator", [DiD(), DiD("complete"), EventStudy(), Gap(), FGLS(), DiD(covariates=("x",))]
+)
+def test_what_is_advised_where_no_variance_exists_serves(n, starts, estimator):
+    """No text sends to a method that refuses the same estimate."""
+    frame = frame_of(noise(n, T, 2))
+    frame["x"] = noise(n, T, 3).ravel()
+    panel = Panel.from_frame(frame, unit="la", period="year", metrics=["m", "x"])
+    rollout = Rollout({codes(n)[j]: FIRST + t for j, t in starts.items()})
+    made = estimator.fit(Design(panel, rollout, against=Pool(), selection="unknown"), "m")
+    by = None if len(starts) == 1 else dict.fromkeys(codes(n), "everywhere")
+    with pytest.raises(InferenceError) as caught:
+        made.infer(ClusterRobust("CR1", by=by))
+    todo = caught.value.todo
+    named = re.findall(r"(?:use|; or) (\w+\(.*?\)),", todo)
+    if isinstance(estimator, FGLS):
+        assert not named
+    else:
+        assert "Permutation()" in named
+        assert ("FermanPinto(sizes={unit: number})" in named) == (n == 24)
+    for one in named:
+        assert np.isfinite(made.infer(ADVISED[one]).attached.p_value).any()
+    assert ("leave by= out" in todo) == (by is not None)
+    if by is not None:
+        assert np.isfinite(made.infer(ClusterRobust("CR1")).attached.p_value).any()
+
+
+def test_with_clusters_above_units_only_another_design_is_advised():
+    y, ids = noise(24, T, 2), codes(24)
+    areas = {unit: f"area {j // 6}" for j, unit in enumerate(ids)}
+    starts = dict.fromkeys(range(4), 3)
+    made = DiD().fit(design_of(y, starts, clusters=areas), "m")
+    for inference in (ClusterRobust(), Jackknife(), Permutation(draws=99), LauLi()):
+        with pytest.raises(InferenceError) as caught:
+            made.infer(inference)
+        assert "without clusters=" in caught.value.todo
+        assert not re.search(r"use \w+\(|ClusterRobust", caught.value.todo)
+    with pytest.raises(InferenceError, match="4 pilots in one cluster cannot be told"):
+        made.infer(ClusterRobust())
+    DiD().fit(design_of(y, starts), "m").infer(LauLi())
+
+
+def test_terms_without_a_variance_are_not_sent_to_what_clusters_refuse():
+    areas = {unit: f"area {j // 2}" for j, unit in enumerate(codes(N))}
+    made = EventStudy().fit(design_of(outcome(), {0: 2, 2: 3, 4: 3}, clusters=areas), "m")
+    notes = made.infer(ClusterRobust("CR1")).attached.notes
+    said = next(note for note in notes if "no cluster-robust variance" in note)
+    assert "or one cluster of either" in said
+    assert "use" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ({"kind": "cr1"}, "did you mean 'CR1'?"),
+        ({"kind": ["CR3j"]}, "did you mean 'CR3J'?"),
+        ({"df": "Satterthwaite"}, "did you mean 'bell-mccaffrey'?"),
+        ({"df": "welsh"}, "did you mean 'welch'?"),
+        ({"kind": "CR1", "factor": "Full"}, "did you mean 'full'?"),
+        ({"kind": "sandwich"}, "choose one"),
+    ],
+)
+def test_a_misspelt_option_has_the_nearest_named(options, meant):
+    with pytest.raises(InferenceError) as caught:
+        ClusterRobust(**options)
+    assert caught.value.todo == meant

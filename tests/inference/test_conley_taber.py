@@ -212,10 +212,11 @@ def test_noisier_comparators_widen_the_interval_and_noisier_pilots_do_not():
 def test_too_few_comparators_are_refused(n1, n0):
     n = n1 + n0
     starts = dict.fromkeys(range(n1), 2)
-    with pytest.raises(InferenceError, match=rf"{n0} comparators for {n1} pilots") as caught:
+    with pytest.raises(InferenceError, match=rf"{n0} comparators for {n1} pilots?\n") as caught:
         fitted(noise(n, 4, 1), starts)
     assert f"at least {max(20, 5 * n1)} comparators" in str(caught.value)
     assert "Permutation()" in str(caught.value)
+    assert ("ClusterRobust('CR2')" in str(caught.value)) == (n1 > 1)  # one pilot: refused there
 
 
 @pytest.mark.parametrize(("n1", "n0"), [(1, 20), (5, 25)])
@@ -251,7 +252,9 @@ def test_comparators_without_a_cell_are_no_placebos_and_pilots_gaps_are_met():
     assert own[0, 0] == 0.0
     if len(whole) >= 20:
         notes = estimate.infer(ConleyTaber()).uncertainty.notes
-        assert any(f"{found.without} comparators without a cell" in note for note in notes)
+        assert any(
+            f"{found.without} comparators lack a value in a period" in note for note in notes
+        )
 
 
 def test_terms_one_by_one_and_a_band_around_them():
@@ -408,3 +411,16 @@ def test_size_is_that_of_the_table(n1, n0, kind, table):
 @pytest.mark.parametrize(("n1", "n0", "kind", "table"), CELLS)
 def test_size_is_that_of_the_table_in_full(n1, n0, kind, table):
     assert near(rejected(n1, n0, kind, 3000), table, 3000)
+
+
+def test_one_comparator_that_lacks_a_cell_is_said_in_the_singular():
+    y = noise(30, 5, 1)
+    y[29, 0] = np.nan
+    notes = fitted(y, {1: 3, 4: 3}).notes
+    said = [note for note in notes if "lacks a value" in note]
+    assert said == [
+        "1 comparator lacks a value in a period that the pilots are measured in, and is not put "
+        "in their places"
+    ]
+    assert any("with 2 pilots and 27 comparators of equal" in note for note in notes)
+    assert any("with 1 pilot and" in note for note in fitted(y, {1: 3}).notes)

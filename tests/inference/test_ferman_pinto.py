@@ -137,6 +137,8 @@ def test_where_size_tells_nothing_it_is_conley_taber():
     assert ours.p_value[0] == theirs.p_value[0]
     assert ours.conf_low[0] == pytest.approx(theirs.conf_low[0])
     assert any("the test is ConleyTaber's" in note for note in ours.notes)
+    assert "noise does not fall with size here: as Conley–Taber" in ours.method
+    assert "rescaled" not in ours.method
 
 
 def test_facts_and_notes_say_what_was_fitted():
@@ -154,7 +156,8 @@ def test_facts_and_notes_say_what_was_fitted():
     assert sure.facts["variance_ratio"] == pytest.approx(ratio)
     outside = (sizes[list(starts)] < sizes[rest].min()).sum()
     assert outside >= 1
-    assert any(f"{outside} pilots are smaller or larger than every" in n for n in sure.notes)
+    said = "1 pilot smaller" if outside == 1 else f"{outside} pilots smaller"
+    assert any(f"{said} or larger than every" in n for n in sure.notes)
 
 
 def test_sizes_are_the_mean_exposure_by_default():

@@ -228,3 +228,35 @@ def test_sizes_that_the_docstring_gives(sds, pilot, ratio, known) -> None:
 def test_it_keeps_its_size_wherever_the_ratio_holds(exempt) -> None:
     for sds in ([1.0] * 15 + [4.0] * 5, [1.0, 2, 3, 4] * 5, [1.0] * 19 + [50.0]):
         assert size(sds, 2, 2, exempt) <= 5 + 3 * np.sqrt(5 * 95 / 20000)
+
+
+@pytest.mark.parametrize(
+    ("n", "starts", "named", "served"),
+    [
+        (20, {1: 2, 5: 2}, "LauLi()", dk.LauLi()),
+        (3, {1: 2}, "LauLi()", dk.LauLi()),
+        (3, {0: 2, 1: 2}, "DonaldLang()", dk.DonaldLang()),
+        (2, {1: 2}, "add comparators", None),
+    ],
+)
+def test_what_is_named_instead_serves(n, starts, named, served) -> None:
+    made = dk.DiD().fit(design_of(noise(n, 4, 1), starts), "m")
+    with pytest.raises(InferenceError) as caught:
+        made.infer(Hagemann())
+    assert named in caught.value.todo
+    assert "1 pilots" not in str(caught.value)
+    assert "1 comparators" not in str(caught.value)
+    if served is not None:
+        assert np.isfinite(made.infer(served).attached.p_value[0])
+    else:
+        for method in (dk.LauLi(), dk.DonaldLang()):
+            with pytest.raises(InferenceError, match="add comparators"):
+                made.infer(method)
+
+
+def test_a_ratio_of_one_is_said_as_alike() -> None:
+    made = dk.DiD().fit(design_of(noise(20, 4, 1), {1: 2}), "m")
+    one, two = (made.infer(Hagemann(ratio)).attached for ratio in (1, 2))
+    assert "at most as noisy as all comparators but one" in one.method
+    assert "at most 2 times as noisy as all comparators but one" in two.method
+    assert not any("1 times" in text for text in (one.method, *one.notes))

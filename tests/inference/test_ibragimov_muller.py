@@ -144,3 +144,21 @@ def test_sets_of_unequal_variance_are_rejected_less_often_than_the_level() -> No
         d = rng.normal(size=(reps, 4)) * sds
         share = (stats.ttest_1samp(d, 0, axis=1).pvalue <= 0.05).mean()
         assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / reps)
+
+
+@pytest.mark.parametrize(
+    ("n", "starts", "named", "served"),
+    [
+        (9, {1: 2}, "LauLi()", dk.LauLi()),
+        (5, {0: 2, 1: 2, 2: 2, 3: 2}, "DonaldLang()", dk.DonaldLang()),
+        (2, {0: 2}, "add comparators", None),
+    ],
+)
+def test_what_is_named_instead_serves(n, starts, named, served) -> None:
+    made = dk.DiD().fit(design_of(noise(n, 4, 1), starts), "m")
+    with pytest.raises(InferenceError) as caught:
+        made.infer(dk.IbragimovMuller())
+    assert named in caught.value.todo
+    assert "1 pilots" not in str(caught.value)
+    if served is not None:
+        assert np.isfinite(made.infer(served).attached.p_value[0])

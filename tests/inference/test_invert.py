@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import design_of
+from helpers import design_of, noise, treated
+from numpy.testing import assert_allclose
 
 from didkit.estimate import DiD
 from didkit.inference import Permutation
-from didkit.inference.invert import invert
+from didkit.inference.invert import Test, invert
 from didkit.results import Draws
 
 ZERO = np.zeros((20, 1))
@@ -79,15 +80,14 @@ def test_zero_rejected_inside_the_hull_is_told():
 def test_zero_accepted_far_from_the_estimate_is_in_the_hull():
     """Estimate 10, u = 10 − θ; b = 10.05, a = 1.01: |1.01u − .05| ≥ |u| up to .025, and from 5 on.
 
-    The search looks eight times as far as the first rejection, at .06 or so; p of no effect (u =
-    10) is known, so the hull reaches it.
+    Between them the three draws are smaller by less than a hundredth.
     """
     b = [9.9001] * 16 + [10.05] * 3
     a = [0.99] * 16 + [1.01] * 3
     found = inverted(b, a, estimate=10.0)
     assert found.p_value == 4 / 20
-    assert found.low <= 0
-    assert found.high >= 10
+    assert found.low == -np.inf
+    assert found.high == np.inf
     assert any("its hull is given" in note for note in found.notes)
 
 
@@ -110,3 +110,67 @@ def test_ties_count():
 def test_outcomes_all_alike_have_p_one(statistic):
     sure = DiD().fit(design_of(np.ones((8, 4)), {1: 2, 4: 2}), "m").infer(Permutation(statistic))
     assert sure.uncertainty.p_value[0] == 1
+
+
+# -- the interval is where p exceeds alpha, wherever one looks -------------------------------------
+
+
+def test_an_effect_beyond_the_end_is_found():
+    """A grid of 24 points a side stepped over it: .6682 has p = .2121, the end was .6977."""
+    y, starts = noise(12, 3, 489014), {0: 1, 1: 1}
+    sure = DiD().fit(design_of(y, starts), "m").infer(Permutation("t"), level=0.8).uncertainty
+    moved = DiD().fit(design_of(y - 0.6682 * treated(y.shape, starts), starts), "m")
+    assert moved.infer(Permutation("t")).uncertainty.p_value[0] == pytest.approx(14 / 66)
+    assert sure.conf_low[0] < 0.6682
+    assert any("its hull is given" in note for note in sure.notes)
+
+
+@pytest.mark.parametrize("statistic", ["t", "beta"])
+@pytest.mark.parametrize("draws", [199, 9999])
+def test_p_and_interval_agree_far_out(statistic, draws):
+    """p(θ) ≤ α exactly outside: far beyond the ends, and 1e-8 units from them."""
+    rng = np.random.default_rng(draws)
+    for seed in range(12):
+        y = noise(10, 4, 100 + seed)
+        starts = {1: 2, 4: 1 + seed % 3, 7: 2} if seed % 2 else {1: 2, 4: 2}
+        again = Permutation(statistic, draws=draws).redrawn(DiD().fit(design_of(y, starts), "m"))
+        test = Test(
+            again.drawn, again.actual, 0, studentised=statistic == "t", exact=again.chosen.exact
+        )
+        for level in (0.5, 0.8, 0.9, 0.95, 0.99):
+            found = test.inverted(level, least_p=again.chosen.least_p)
+            one = invert(
+                again.drawn,
+                again.actual,
+                0,
+                studentised=statistic == "t",
+                exact=again.chosen.exact,
+                level=level,
+                least_p=again.chosen.least_p,
+            )
+            assert one == found  # one sweep serves all levels
+            ends = [end for end in (found.low, found.high) if np.isfinite(end)]
+            near = [end + side * 1e-8 * test.unit for end in ends for side in (-1, 1)]
+            far = test.unit * rng.normal(size=30) * 10 ** rng.uniform(-1, 4, 30)
+            whole = not any("its hull" in note for note in found.notes)
+            for theta in [*near, *(test.estimate + far)]:
+                accepted = test.p(theta) > round(1 - level, 12)
+                inside = found.low <= theta <= found.high
+                assert accepted <= inside
+                if whole or theta in near:
+                    assert accepted == inside
+
+
+@pytest.mark.parametrize("statistic", ["t", "beta"])
+@pytest.mark.parametrize("factor", [2.0**-490, 1e-150, 1e150, -(2.0**480)])
+def test_units_do_not_matter(statistic, factor):
+    """Squares of such outcomes are no numbers: p was 1 without a word."""
+    y, starts = noise(12, 6, 8), {1: 3, 4: 3, 8: 3, 11: 3}
+    one, other = (
+        DiD().fit(design_of(k * y, starts), "m").infer(Permutation(statistic)).uncertainty
+        for k in (1, factor)
+    )
+    assert 0.1 < one.p_value[0] < 0.9
+    assert other.p_value[0] == one.p_value[0]
+    ends = sorted([other.conf_low[0] / factor, other.conf_high[0] / factor])
+    assert_allclose(ends, [one.conf_low[0], one.conf_high[0]], rtol=1e-7)

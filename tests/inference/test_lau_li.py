@@ -181,3 +181,11 @@ def test_sizes_that_the_docstring_gives(sds, pilot, ratio, n1, known) -> None:
 def test_noisier_comparators_than_the_ratio_says_do_no_harm() -> None:
     for sds in ([1.0] * 5 + [3.0] * 5, [1.0] * 9 + [10.0], [1.0, 1.5, 2, 2.5, 3] * 2):
         assert size(sds, 1, 1) <= 5 + 3 * np.sqrt(5 * 95 / 20000)
+
+
+def test_a_ratio_of_one_is_said_as_alike() -> None:
+    made = fitted(noise(20, 4, 1), {1: 2})
+    one, two = (made.infer(LauLi(ratio)).attached for ratio in (1, 2))
+    assert "pilots as noisy as comparators" in one.method
+    assert "pilots at most 2 times as noisy as comparators" in two.method
+    assert not any("1 times" in text for text in (one.method, *one.notes))

@@ -170,7 +170,7 @@ def test_the_same_metric_many_times_costs_nothing():
 
 def test_joint_normals_are_those_of_the_clusters_scores():
     """Two metrics: P(max |z| ≥ u) by numerical integration with the scores' correlation."""
-    made = fits(correlated(2, 5), ClusterRobust("CR0"))
+    made = fits(correlated(2, 5, share=0.9), ClusterRobust("CR0"))
     table = adjusted_p_values(made)
     scores = np.stack([one.influence[:, 0] for one in made])
     rho = float(np.corrcoef(scores)[0, 1])
@@ -271,7 +271,7 @@ def test_metrics_with_other_units_are_refused_with_permutation_and_served_by_clu
     made = fits(ys, Permutation(draws=99))
     with pytest.raises(InferenceError, match=f"differ in 1 \\({codes(N)[0]}\\)") as caught:
         adjusted_p_values(made)
-    assert "design.exclude" in str(caught.value)
+    assert "Design(exclude=" in str(caught.value)
     assert adjusted_p_values(made, methods=("holm",))["holm"].notna().all()
     common = fits(ys, Permutation(draws=99), exclude={codes(N)[0]: "not in m1"})
     assert adjusted_p_values(common)["max-t"].notna().all()
@@ -329,3 +329,31 @@ def test_no_estimates_and_no_inference_are_refused():
             adjusted_p_values(given)
     with pytest.raises(InferenceError, match="an estimate with an inference"):
         adjusted_p_values([made.infer(None)])
+
+
+def test_one_estimate_is_a_family_of_its_terms():
+    made = EventStudy().fit(design_of(noise(N, T, 1), STARTS), "m").infer(ClusterRobust())
+    pd.testing.assert_frame_equal(adjusted_p_values(made), adjusted_p_values([made]))
+
+
+@pytest.mark.parametrize("given", [{"m": 1}, "m", None, 3, iter(())])
+def test_what_is_no_list_is_refused_by_name(given):
+    with pytest.raises(InferenceError, match="at least one Estimate") as caught:
+        adjusted_p_values(given)
+    assert type(given).__name__ in caught.value.found
+
+
+def test_an_estimate_without_a_choice_has_the_recommended_inference():
+    made = DiD().fit(design_of(noise(N, T, 1), STARTS), "m")
+    assert made.infer().attached.inference == Permutation("t")
+    pd.testing.assert_frame_equal(adjusted_p_values([made]), adjusted_p_values([made.infer()]))
+
+
+def test_the_refusal_of_other_inferences_says_what_is_accepted():
+    made = DiD().fit(design_of(noise(N, T, 1), STARTS), "m").infer(Jackknife())
+    with pytest.raises(InferenceError) as caught:
+        adjusted_p_values([made])
+    for said in ("Permutation()", "draws and seed", "ClusterRobust('CR2')", "holm"):
+        assert said in caught.value.todo
+    accepted = [made.infer(Permutation(draws=99)), made.infer(ClusterRobust("CR2"))]
+    assert all(len(adjusted_p_values([one])) == 1 for one in accepted)

@@ -54,6 +54,8 @@ TABLE = [
     (5, 19, None, 6, ClusterRobust("CR2")),
     (3, 4, None, 6, ClusterRobust("CR2")),
     (4, 3, None, 6, ClusterRobust("CR2")),
+    (4, 1, None, 2, DonaldLang()),
+    (20, 1, None, 2, Permutation("beta")),
     (4, 4, None, 6, ClusterRobust("CR2")),
     (6, 12, "own", 3, SignFlips()),
     (7, 14, "own", 3, SignFlips()),
@@ -72,12 +74,12 @@ def test_the_first_case_that_matches(n1, n0, sets, case, method):
     assert f"rule {case} (" in advice.notes[0]
 
 
-@pytest.mark.parametrize(("n1", "n0", "sets"), [(4, 1, None)])
-def test_where_no_method_exists_there_is_no_number_and_a_reason(n1, n0, sets):
+def test_where_no_method_exists_there_is_no_number_and_a_reason():
     """Shown, not raised; asked for by name, the same method is refused."""
     import didkit
 
-    made = DiD().fit(design(n1, n0, sets), "m")
+    clusters = {unit: "one" if j < 4 else str(j // 3) for j, unit in enumerate(codes(20))}
+    made = DiD().fit(design(4, 16, clusters=clusters), "m")
     assert didkit.inference.recommend(made).case == 6
     table = made.tidy()
     assert table["estimate"].notna().all()
@@ -85,7 +87,7 @@ def test_where_no_method_exists_there_is_no_number_and_a_reason(n1, n0, sets):
     assert any(
         note.startswith("no standard error, test or interval: 1 ") for note in made.all_notes
     )
-    assert "no cluster-robust variance exists; use Permutation()" in made.summary()
+    assert "1 cluster of pilots" in made.summary()
     with pytest.raises(InferenceError):
         made.infer(recommend(made).inference)
 
@@ -268,9 +270,9 @@ def sized(n0: int, sizes: str) -> DiD:
 @pytest.mark.parametrize(
     ("n0", "sizes", "method", "why"),
     [
-        (20, "differ", FermanPinto(), "the comparators' noise at the pilot's size"),
+        (20, "differ", FermanPinto(), "comparators' noise at the pilot's size"),
         (19, "differ", Permutation("beta"), "fewer than 20 comparators"),
-        (20, "alike", Permutation("beta"), "all sizes are alike"),
+        (20, "alike", Permutation("beta"), "Ferman–Pinto: all 21 of size 100"),
     ],
 )
 def test_one_pilot_is_held_against_noise_at_its_size_where_sizes_are_known(n0, sizes, method, why):
@@ -292,3 +294,24 @@ def test_two_against_two_says_what_its_test_needs():
     assert "equal-variance normal site shocks" in made.infer().attached.notes[0]
     staggered = DiD().fit(design_of(noise(6, 5, 1), {0: 2, 1: 3, 2: 3}), "m")
     assert recommend(staggered).inference == Permutation("t")  # no one number a unit
+
+
+def test_strata_in_which_no_p_is_small_enough_take_cr2():
+    """Three pilots, each with one other in its stratum: p is 1/4 at the least."""
+    strata = {unit: str(j % 3) if j < 6 else "rest" for j, unit in enumerate(codes(33))}
+    y, starts = noise(33, 4, 1), dict.fromkeys(range(3), 2)
+    advice = recommend(DiD().fit(design_of(y, starts, strata=strata), "m"))
+    assert (advice.case, advice.inference) == (6, ClusterRobust("CR2"))
+    assert "least p by permutation inside strata is 0.125" in advice.notes[0]
+
+
+@pytest.mark.parametrize(("each", "method"), [(4, SignFlips()), (5, Permutation("t"))])
+def test_signs_are_flipped_in_small_sets_only(each, method):
+    """Skewed noise makes the difference from the mean of many comparators lopsided."""
+    ids = codes(6 * (1 + each))
+    own = MatchedSets(
+        {ids[i]: dict.fromkeys(ids[6 + each * i : 6 + each * (i + 1)], 1 / each) for i in range(6)}
+    )
+    y, starts = noise(len(ids), 4, 1), dict.fromkeys(range(6), 2)
+    advice = recommend(DiD().fit(design_of(y, starts, against=own), "m"))
+    assert (advice.case, advice.inference) == (3, method)

@@ -148,17 +148,62 @@ def test_gaps_are_left_out_with_complete_cells_and_refused_where_the_estimate_is
             two_samples(observed, 0, "a test")
 
 
-def test_staggered_starts_are_one_number_only_where_the_means_say_so() -> None:
-    """Whatever is served is the difference of the two means; the rest is refused."""
-    made = dk.EventStudy().fit(design_of(noise(14, 7, 2), {1: 2, 5: 4, 9: 4}), "m")
+@pytest.mark.parametrize("starts", [{1: 2, 5: 4, 9: 4}, {1: 3, 5: 4}])
+def test_terms_of_several_starts_are_refused_and_those_of_one_are_not(starts) -> None:
+    """A comparator's number is then a mean over starts, less noisy than a pilot's."""
+    design = design_of(noise(14, 7, 2), starts)
+    for estimator in (dk.DiD("complete"), dk.EventStudy(cells="complete"), dk.Gap()):
+        made = estimator.fit(design, "m")
+        for m, term in enumerate(made.terms["term"]):
+            at = np.isfinite(made.contributions[:, m]) & made.sample.pilot
+            several = len(set(made.sample.cohort[at].tolist())) > 1
+            assert one_number(made, m) == (not several and term != "before_after")
+            if several:
+                with pytest.raises(InferenceError, match="one start for all pilots") as caught:
+                    two_samples(made, m, "a test")
+                assert f"{term} of pilots that start in 201" in caught.value.found
+                for method in (dk.Permutation(draws=99), dk.ClusterRobust("CR2")):
+                    made.infer(method)  # as advised
+            elif term != "before_after":
+                both = two_samples(made, m, "a test")
+                value = both.pilots.mean() - both.comparators.mean()
+                assert value == pytest.approx(made.values[m], rel=1e-8, abs=1e-8)
+    alone = dk.DiD("complete").fit(design.drop(codes(14)[1]), "m")
+    assert one_number(alone, 0)
+
+
+def test_levels_in_one_period_are_one_number_whatever_the_start() -> None:
+    made = dk.Gap(by="period").fit(design_of(noise(14, 7, 2), {1: 2, 5: 4, 9: 4}), "m")
     for m in range(made.n_terms):
-        if one_number(made, m):
-            both = two_samples(made, m, "a test")
-            value = both.pilots.mean() - both.comparators.mean()
-            assert value == pytest.approx(made.values[m], rel=1e-8, abs=1e-8)
-        else:
-            with pytest.raises(InferenceError, match="Permutation"):
-                two_samples(made, m, "a test")
+        both = two_samples(made, m, "a test")
+        assert len(both.pilots) == 3
+        assert both.pilots.mean() - both.comparators.mean() == pytest.approx(made.values[m])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [dk.DonaldLang(), dk.LauLi(), dk.IbragimovMuller()],
+    ids=repr,
+)
+def test_no_method_of_two_samples_takes_two_starts(method) -> None:
+    y = noise(24, 8, 2)
+    both = dk.DiD("complete").fit(design_of(y, {1: 3, 5: 5, 9: 5}), "m")
+    with pytest.raises(InferenceError, match=r"start in 2014, 2016"):
+        both.infer(method)
+    one = dk.DiD("complete").fit(design_of(y, {1: 5, 5: 5, 9: 5}), "m")
+    assert np.isfinite(one.infer(method).attached.p_value[0])
+
+
+def test_the_numbers_of_comparators_are_less_noisy_where_starts_differ() -> None:
+    """Why: of the mean over starts, and of one start, against the same noise."""
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(200, 8))
+    variance = {}
+    for name, starts in (("several", {1: 1, 5: 7}), ("one", {1: 1, 5: 1})):
+        made = dk.DiD("complete").fit(design_of(y, starts), "m")
+        numbers = made.contributions[~made.sample.pilot, 0]
+        variance[name] = numbers.var(ddof=1)
+    assert variance["several"] < 0.75 * variance["one"]
 
 
 @pytest.mark.parametrize("starts", [{1: 3, 5: 3}, {1: 2, 5: 4, 9: 4}])

@@ -288,8 +288,9 @@ def test_pilots_in_one_region_are_refused_and_others_named():
     made = DiD().fit(with_areas(outcome(), areas=areas), "m")
     with pytest.raises(InferenceError, match="found: 1 area of pilots") as caught:
         made.infer(ClusterRobust("CR1", by="area"))
-    for name in ("Permutation()", "FermanPinto()", "LauLi()"):
-        assert name in str(caught.value)
+    assert "leave by= out" in caught.value.todo
+    assert "Permutation()" in caught.value.todo
+    assert "they take units as independent" in caught.value.todo
     with pytest.raises(InferenceError, match="found: 1 area of pilots"):
         made.infer(ClusterRobust("CR1", by=("area", "period")))
 
@@ -358,3 +359,69 @@ def test_the_repr_says_by_where_it_is_given():
     assert made == ClusterRobust("CR1", by=["unit", "period"])
     assert len({ClusterRobust(by={"301": "a"}), ClusterRobust(by={"301": "a"})}) == 1
     assert repr(ClusterRobust()) == "ClusterRobust(kind='CR2', df=None, factor='clusters')"
+
+
+def test_a_series_of_labels_is_a_mapping():
+    made = DiD().fit(with_areas(outcome()), "m")
+    labels = dict(zip(codes(N), AREAS, strict=True))
+    series = pd.Series(labels)
+    assert ClusterRobust("CR1", by=series) == ClusterRobust("CR1", by=labels)
+    one = made.infer(ClusterRobust("CR1", by=(series, "period"))).attached.std_error
+    other = made.infer(ClusterRobust("CR1", by=("area", "period"))).attached.std_error
+    np.testing.assert_allclose(one, other)
+    with pytest.raises(InferenceError, match="one way to cluster"):
+        ClusterRobust(by=pd.Series(dtype=object))
+
+
+def test_a_long_mapping_is_not_printed_and_a_short_one_is():
+    labels = dict.fromkeys(codes(N), "all")
+    made = DiD().fit(with_areas(outcome()), "m")
+    with pytest.raises(InferenceError, match="1 group of pilots and 1 group of comp") as caught:
+        made.infer(ClusterRobust("CR1", by=labels))
+    assert f"by={{{N} units: 1 label}}" in caught.value.where
+    assert len(str(caught.value)) < 900
+    assert "leave by= out" in caught.value.todo
+    assert repr(ClusterRobust(by={"301": "a"})).endswith("by={'301': 'a'})")
+    two = ClusterRobust("CR1", by=(dict(zip(codes(N), AREAS, strict=True)), "period"))
+    assert repr(two).endswith(f"by=({{{N} units: {N // 2} labels}}, 'period'))")
+
+
+def test_a_unit_without_a_label_is_named_with_what_to_do():
+    labels = dict(zip(codes(N), AREAS, strict=True))
+    gone = codes(N)[5]
+    del labels[gone]
+    design = with_areas(outcome())
+    with pytest.raises(InferenceError) as caught:
+        DiD().fit(design, "m").infer(ClusterRobust("CR1", by=labels))
+    assert f"design.drop('{gone}')" in caught.value.todo
+    assert "in the mapping" in caught.value.todo
+    DiD().fit(design.drop(gone), "m").infer(ClusterRobust("CR1", by=labels))
+
+
+def test_clusters_are_counted_in_words():
+    made = DiD().fit(with_areas(outcome()), "m")
+    everywhere = {unit: str(j % 4) for j, unit in enumerate(codes(N))}
+    for by, said in (
+        (everywhere, "4 clusters by group, all with pilots"),
+        ("area", "7 clusters by area, 5 with pilots"),
+        ("unit", "6 + 8 clusters by unit"),
+        (None, "6 + 8 clusters"),
+    ):
+        assert made.infer(ClusterRobust("CR2", by=by)).attached.method.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("inference", "said"),
+    [
+        (ClusterRobust("CR1", by=("unit", "period")), "6 clusters by period: t with 5"),
+        (ClusterRobust("CR1", by="area"), "7 clusters by area: t with 6"),
+        (ClusterRobust("CR0", by="area"), "7 clusters by area: the normal"),
+        (ClusterRobust("CR2", by="area"), ""),
+        (ClusterRobust("CR1", by="unit"), ""),
+        (ClusterRobust("CR1"), ""),
+    ],
+)
+def test_few_clusters_are_noted_unless_the_degrees_of_freedom_allow_for_them(inference, said):
+    notes = DiD().fit(with_areas(outcome()), "m").infer(inference).attached.notes
+    found = [note for note in notes if "unreliable" in note]
+    assert [note.startswith(said) for note in found] == ([True] if said else [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import codes, design_of, frame_of, long_of, noise, spread, treated, with_gaps
@@ -208,6 +210,76 @@ def test_few_pilots_are_named():
         assert any(said in n and "3 clusters of pilots among 40" in n for n in notes)
         notes = nine.infer(WildBootstrap(null, draws=99)).uncertainty.notes
         assert not any("MacKinnon" in n for n in notes)
+
+
+def test_clusters_with_both_are_counted_once():
+    """Nine regions of three units; three of them have one pilot each, and two comparators."""
+    y = noise(27, 6, 5)
+    made = DiD().fit(design_of(y, {0: 3, 3: 3, 6: 3}, clusters=by_threes(27)), "m")
+    notes = made.infer(WildBootstrap(draws=99)).uncertainty.notes
+    assert any("3 clusters of pilots among 9 the restricted" in n for n in notes)
+    assert any("read ClusterRobust('CR2') instead" in n for n in notes)  # units are not permuted
+    assert not any("Permutation" in n for n in notes)
+
+
+def test_few_clusters_are_named_with_signs_by_unit_too():
+    pilots = dict.fromkeys(range(9), 3)
+    made = DiD().fit(design_of(noise(27, 6, 5), pilots, clusters=by_threes(27)), "m")
+    notes = made.infer(WildBootstrap(subclusters="units", draws=99)).uncertainty.notes
+    said = "3 clusters of pilots among 9 the restricted wild bootstrap with signs by unit is unrel"
+    assert any(said in n for n in notes)
+
+
+def test_scores_of_the_jackknife_with_gaps_never_have_a_p_of_zero():
+    """Five units with gaps: no vector is the data, which count beside the 32."""
+    starts, finite = {1: 2, 3: 3}, 0
+    for seed in range(4):
+        y = with_gaps(noise(5, 6, seed), seed, share=0.3, whole=(1, 3))
+        y = y + 400 * treated(y.shape, starts)
+        for inference in (WildBootstrap(scores="jackknife"), WildBootstrap("unrestricted")):
+            made = DiD().fit(design_of(y, starts), "m")
+            sure = made.infer(inference, level=0.9).uncertainty
+            assert sure.facts["exact"]
+            assert sure.facts["least_p"] == 1 / 33
+            assert sure.p_value[0] >= 1 / 33
+            outside = not sure.conf_low[0] <= 0 <= sure.conf_high[0]
+            assert outside == (sure.p_value[0] <= 0.1)
+            finite += outside
+            strict = replace(inference, ties="strict")
+            assert made.infer(strict).uncertainty.facts["least_p"] == 0
+    assert finite > 0
+
+
+@pytest.mark.parametrize("inference", ALL, ids=repr)
+@pytest.mark.parametrize("factor", [2.0**-490, 1e-150, 1e150])
+def test_units_do_not_matter(inference, factor):
+    """Squares of such outcomes are no numbers: p was 1 without a word."""
+    y = noise(12, 6, 8) - 300
+    one, other = (
+        DiD().fit(design_of(k * y, STARTS), "m").infer(inference).uncertainty for k in (1, factor)
+    )
+    assert 0.1 < one.p_value[0] < 0.95
+    assert other.p_value[0] == one.p_value[0]
+    found = np.array([other.conf_low[0], other.conf_high[0]]) / factor
+    assert_allclose(found, [one.conf_low[0], one.conf_high[0]], rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 16])
+def test_an_effect_beyond_a_gap_is_inside(seed):
+    """p rises again behind a gap: whatever is accepted is inside, and the hull is said."""
+    below = WildBootstrap(subclusters="cells", draws=199)
+    made = DiD().fit(design_of(noise(12, 3, seed), {0: 1, 1: 1}), "m")
+    sure = made.infer(below, level=0.9).uncertainty
+    parts = below._parts(made, made.normal)
+    drawn = wild_draws(made.normal, made.contrast[:1], draws=199, parts=parts)[0]
+    r = made.values[0] + sure.std_error[0] * np.linspace(-15, 15, 6001)
+    accepted = np.array([drawn.p_value(x) for x in r]) > 0.1
+    inside = (sure.conf_low[0] <= r) & (r <= sure.conf_high[0])
+    assert not (accepted & ~inside).any()
+    assert (inside & ~accepted).any()
+    assert any("its hull is given" in n for n in sure.notes)
+    step = 2 * (r[1] - r[0])
+    assert_allclose(r[accepted][[0, -1]], [sure.conf_low[0], sure.conf_high[0]], atol=step)
 
 
 def rejections(n1, seeds):

@@ -123,6 +123,50 @@ def test_scale_direction_and_seed():
     assert_allclose([far.conf_low, far.conf_high], [one.conf_low + 60, one.conf_high + 60])
 
 
+@pytest.mark.parametrize("inference", [WildRandomisation(draws=499), WildRandomisation("beta")])
+@pytest.mark.parametrize("factor", [2.0**-490, 1e-150, 1e150])
+def test_units_do_not_matter(inference, factor):
+    """Squares of such outcomes are no numbers: p was 1 without a word."""
+    y, starts = noise(12, 6, 8) - 300, spread(12, 4, 3)
+    one, other = (
+        DiD().fit(design_of(k * y, starts), "m").infer(inference).uncertainty for k in (1, factor)
+    )
+    assert 0.1 < one.p_value[0] < 0.9
+    assert other.p_value[0] == one.p_value[0]
+    found = np.array([other.conf_low[0], other.conf_high[0]]) / factor
+    assert_allclose(found, [one.conf_low[0], one.conf_high[0]], rtol=1e-7)
+
+
+@pytest.mark.parametrize("studentised", [True, False])
+@pytest.mark.parametrize("listed", [True, False])
+def test_p_and_interval_agree_far_out(studentised, listed):
+    rng = np.random.default_rng(3)
+    pilot = np.isin(np.arange(9), [2, 5])
+    placebo = every(9, 2) if listed else every(9, 2)[rng.integers(0, 36, 400)]
+    for seed in range(4):
+        made = randomised(
+            rng.normal(size=9),
+            pilot,
+            placebo,
+            listed=listed,
+            studentised=studentised,
+            draws=400,
+            seed=seed,
+        )
+        error = np.sqrt(made.variance)
+        for level in (0.5, 0.8, 0.95, 0.99):
+            found = made.interval(level)
+            ends = [end for end in (found.low, found.high) if np.isfinite(end)]
+            near = [end + side * 1e-8 * error for end in ends for side in (-1, 1)]
+            far = error * rng.normal(size=30) * 10 ** rng.uniform(-1, 4, 30)
+            for r in [*near, *(made.estimate + far)]:
+                accepted = made.p_value(r) > round(1 - level, 12)
+                inside = found.low <= r <= found.high
+                assert accepted <= inside
+                if found.whole:
+                    assert accepted == inside
+
+
 def test_several_terms_have_a_band():
     made = EventStudy().fit(design_of(noise(20, 6, 1), spread(20, 6, 3)), "m")
     sure = made.infer(WildRandomisation(draws=499)).uncertainty

@@ -187,7 +187,8 @@ def test_the_interval_is_where_p_exceeds_alpha(rows, tail, ties, draws, restrict
 def test_unrestricted_ends_are_quantiles_of_t(rows):
     made = wild_draws(rows.absorbed, rows.terms[0], restricted=False, draws=4096)[0]
     rising = np.sort(np.abs(made.statistics()))
-    reach = rising[4096 - int(0.05 * 4096) - 1] * np.sqrt(made.variance)
+    allowed = int(0.05 * 4097) - 1  # the data are counted beside the 4,096
+    reach = rising[4096 - allowed - 1] * np.sqrt(made.variance)
     found = made.interval(0.95)
     assert_allclose([found.low, found.high], [made.estimate - reach, made.estimate + reach])
 
@@ -226,6 +227,59 @@ def test_accepted_values_with_a_hole():
     found = near.interval(0.95)
     assert not found.whole
     assert -found.low == pytest.approx(d[accepted][-1], abs=0.006)
+
+
+@pytest.mark.parametrize("tail", ["two", "equal"])
+@pytest.mark.parametrize("ties", ["count", "strict"])
+@pytest.mark.parametrize("scores", ["plain", "jackknife"])
+@pytest.mark.parametrize("draws", [99, 4096])
+@pytest.mark.parametrize("restricted", [True, False])
+def test_p_and_interval_agree_far_out(rows, tail, ties, scores, draws, restricted):
+    """p(r) ≤ α exactly outside: far beyond the ends, and 1e-8 standard errors from them."""
+    rng = np.random.default_rng(1)
+    options = {"draws": draws, "restricted": restricted, "scores": scores}
+    for made in wild_draws(rows.absorbed, rows.terms[:2], **options):
+        error = np.sqrt(made.variance)
+        for level in (0.5, 0.9, 0.99):
+            found = made.interval(level, tail=tail, ties=ties)
+            ends = [end for end in (found.low, found.high) if np.isfinite(end)]
+            near = [end + side * 1e-8 * error for end in ends for side in (-1, 1)]
+            far = error * rng.normal(size=15) * 10 ** rng.uniform(-1, 4, 15)
+            for r in [*near, *(made.estimate + far)]:
+                accepted = made.p_value(r, tail=tail, ties=ties) > round(1 - level, 12)
+                inside = found.low <= r <= found.high
+                assert accepted <= inside
+                if found.whole:
+                    assert accepted == inside
+
+
+@pytest.mark.parametrize("scores", ["plain", "jackknife"])
+@pytest.mark.parametrize("restricted", [True, False])
+def test_least_p_is_attained_and_never_undercut(scores, restricted):
+    """Six clusters of unlike size, all vectors: only plain scores under the null hold the data."""
+    sizes = [2, 3, 4, 5, 6, 9]
+    cluster = np.repeat(np.arange(6), sizes)
+    rng = np.random.default_rng(2)
+    X = np.column_stack([np.ones(len(cluster)), rng.normal(size=len(cluster))])
+    y = rng.normal(size=len(cluster)) + X[:, 1] * 50
+    normal = Normal.from_rows(X, y, cluster)
+    made = wild_draws(normal, [0, 1], scores=scores, restricted=restricted)[0]
+    assert made.exact
+    assert made.counted == (scores == "plain" and restricted)
+    assert made.least_p == (2 / 64 if made.counted else 1 / 65)
+    far = made.estimate + np.sqrt(made.variance) * np.array([-1e3, -30, 30, 1e3])
+    p = [made.p_value(r) for r in [0.0, *far]]
+    assert min(p) == made.least_p
+    strict = [made.p_value(r, ties="strict") for r in [0.0, *far]]
+    assert min(strict) == 0
+    assert made.interval(1 - 1.01 * made.least_p).low > -np.inf
+    assert made.interval(1 - 0.99 * made.least_p).low == -np.inf
+    joint = wild_joint(normal, np.eye(2)[1:], scores=scores, restricted=restricted)
+    assert joint.counted == made.counted
+    assert joint.p_value() == made.p_value()
+    drawn = wild_draws(normal, [0, 1], scores=scores, restricted=restricted, draws=63)[0]
+    assert not drawn.counted
+    assert drawn.least_p == 1 / 64
 
 
 def test_two_against_two_never_rejects():
@@ -422,7 +476,10 @@ def test_fwildclusterboot(reference, castle, case):
     row, facts, _, made, tail = boottest(reference, castle, case)
     assert made.p_value(tail=tail, ties="strict") == float(facts["p"])
     assert made.p_value(ties="strict") == float(facts["bf_p_strict"])
-    assert made.p_value() == float(facts["bf_p_weak"])
+    weak, n = float(facts["bf_p_weak"]), len(made.n0)
+    # without the null the data are none of the vectors, and we count them beside
+    assert made.counted == ("__WCR__" in case)
+    assert made.p_value() == (weak if made.counted else (1 + round(weak * n)) / (1 + n))
     t = made.estimate / np.sqrt(made.variance)
     assert_allclose(t, [float(facts["t"]), float(facts["bf_t"])], rtol=1e-9)
     found = made.interval(0.95, tail=tail, ties="strict")
@@ -442,15 +499,21 @@ def test_fwildclusterboot_with_the_jackknife(reference, castle, case):
 
     With CV3 the package multiplies the data's variance by its factor (N-1)/(N-K) G/(G-1), and not
     the draws': its p is the share of our draws beyond that smaller t. In type 31 with the null
-    imposed the two vectors of equal signs tie with the data; rounding counts them there.
+    imposed the two vectors of equal signs tie with the data in these panels (without gaps, whose
+    jackknifed scores are all the same multiple of the plain ones); rounding counts them there.
     """
     row, facts, normal, made, _ = boottest(reference, castle, case)
     assert np.isnan(row["ci_lower"])
     G, N, K = normal.n_clusters, normal.n_obs, normal.n_params
     if "__31__" in case:
         assert_allclose(made.estimate / np.sqrt(made.variance), float(facts["t"]), rtol=1e-9)
-        assert made.p_value() == float(facts["p"])
-        assert made.p_value() - made.p_value(ties="strict") == (2 / 2**G if "WCR" in case else 0)
+        assert made.counted == ("WCR" in case)
+        said, n = float(facts["p"]), 2**G
+        if made.counted:
+            assert made.p_value() == said == made.p_value(ties="strict") + 2 / n
+        else:
+            assert made.p_value(ties="strict") == said
+            assert made.p_value() == (1 + round(said * n)) / (1 + n)
         return
     assert_allclose(made.variance, cr3j(normal, np.eye(K)[0])[0, 0])
     factor = np.sqrt(G / (G - 1) * (N - 1) / (N - K))

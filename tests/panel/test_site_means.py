@@ -148,13 +148,54 @@ def test_what_cannot_be_a_mean_is_refused(change, options, words):
         made(frame, **options)
 
 
-def test_text_is_named_by_site_and_year():
+def test_text_is_counted_and_no_individual_is_shown():
     frame = people()
     frame["wai"] = frame["wai"].astype(object)
-    frame.loc[7, "wai"] = "refused"
-    site, year = frame.loc[7, ["site", "year"]]
-    with pytest.raises(PanelError, match=f"{site} in {year}: refused"):
+    frame.loc[[7, 8], "wai"] = ["refused 31", "31.5"]
+    with pytest.raises(PanelError) as told:
         made(frame)
+    said = str(told.value)
+    assert "text in 2 of 300 rows, 1 of them a number written as text" in said
+    assert "column 'wai'" in said
+    assert "errors='coerce'" in said
+    for secret in ("31", *frame["site"].unique()):
+        assert secret not in said
+
+
+def test_numbers_written_as_text_get_advice_that_works():
+    frame = people()
+    text = frame.assign(wai=[None if np.isnan(one) else str(one) for one in frame["wai"]])
+    with pytest.raises(PanelError) as told:
+        made(text)
+    said = str(told.value)
+    assert "read_dfe" not in said
+    assert "status=" not in said
+    assert "frame['wai'] = pandas.to_numeric(frame['wai'])" in said
+    text["wai"] = pd.to_numeric(text["wai"])
+    pd.testing.assert_frame_equal(made(text).tidy(), made(frame).tidy())
+
+
+def test_infinite_scores_are_counted_and_not_located():
+    frame = people()
+    frame.loc[7, "wai"] = np.inf
+    with pytest.raises(PanelError, match="infinite ones in 1 of 300 rows") as told:
+        made(frame)
+    assert not any(site in str(told.value) for site in frame["site"].unique())
+
+
+def test_without_a_unit_scores_are_in_points():
+    panel = made(people(), scores=["wai"])
+    assert [panel.metric(m).unit for m in ("wai", "wai_n", "wai_sd")] == [
+        "points",
+        "answers",
+        "points",
+    ]
+    own = made(people(), scores={"wai": dk.Metric(name="wai", unit="marks")})
+    assert own.metric("wai").unit == "marks"
+    design = dk.Design(
+        made(people()), dk.Rollout({"North": 2019}), against=dk.Pool(), selection="bid"
+    )
+    assert dk.DiD().fit(design, "wai").summary().startswith("DiD · wai (points)")
 
 
 def test_an_empty_frame_is_refused():

@@ -181,7 +181,7 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "detectable": did.check(dk.DetectableEffect()),
         "regression to the mean": did.check(dk.RegressionToTheMean(draws=100)),
         "contamination": _contaminated(design, metric).check(dk.Contamination()),
-        "breakdown": complete.infer(dk.DonaldLang()).check(dk.Breakdown()),
+        "breakdown": complete.infer(cr2).check(dk.Breakdown()),
         "contrast study": _contrast(),
         "other comparators": did.check(dk.OtherComparators(_others(design))),
     }

@@ -82,3 +82,35 @@ def test_no_words_leave_the_figure(where, effect):
         assert box.x1 <= page.x1 + 1
         assert box.y0 >= page.y0 - 1
         assert box.y1 <= page.y1 + 1
+
+
+def quiet(starts=None, seed: int = 9) -> dk.Finding:
+    y = noise(N, T, seed)
+    made = dk.DiD().fit(design_of(y, starts or STARTS), "m").infer(dk.Permutation())
+    return made.check(dk.Breakdown())
+
+
+@pytest.mark.parametrize("where", [lambda: None, phone])
+def test_without_any_shift_the_ratio_of_noise_is_drawn(where):
+    found = quiet()
+    assert np.isinf(found.facts["smallest_shock"])
+    ax = plot.breakdown(found, where())
+    assert title(ax).startswith("No shift of one site alone was found that puts zero outside")
+    assert ax.data["name"].tolist() == ["noise needed", "noise observed"]
+    assert ax.data["value"].tolist() == [found.facts["ratio_needed"], found.facts["ratio_observed"]]
+    (dot,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    assert dot.get_xdata()[0] == found.facts["ratio_observed"]
+    assert not any("none found" in text for text in texts(ax))
+    ax.figure.draw_without_rendering()
+    page = ax.figure.bbox
+    for text in (ax._left_title, ax.xaxis.label, *ax.texts):
+        box = text.get_window_extent()
+        assert box.x0 >= page.x0 - 1
+        assert box.x1 <= page.x1 + 1
+
+
+def test_without_a_shift_and_without_a_ratio_it_is_refused_by_name():
+    found = quiet({1: 3, 5: START, 9: START}).estimate.check(dk.Breakdown(0.9999))
+    assert np.isinf(found.facts["smallest_shock"])
+    with pytest.raises(dk.DidkitError, match="no shift was found, and the ratio is not defined"):
+        plot.breakdown(found)

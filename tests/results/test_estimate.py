@@ -106,7 +106,7 @@ def test_a_level_out_of_range(level):
     with pytest.raises(InferenceError, match="between 0 and 1") as caught:
         fitted().infer(ClusterRobust(), level=level)
     assert repr(level) in str(caught.value)
-    assert "not its complement" in str(caught.value)
+    assert "write level=0.95" in str(caught.value)
 
 
 def test_inference_is_an_object_not_a_name():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +13,18 @@ import numpy as np
 import pytest
 
 import didkit as dk
-from didkit.errors import DidkitError, EstimationError, InferenceError
+from didkit.errors import DesignError, DidkitError, EstimationError, InferenceError, PanelError
 from didkit.results import Uncertainty
-from didkit.simulate import Drawn, LongDifferences, OwnPanel, PanelProcess, replicate, study
+from didkit.simulate import (
+    Drawn,
+    LongDifferences,
+    OwnPanel,
+    PanelProcess,
+    PlaceboPanel,
+    replicate,
+    study,
+)
+from didkit.simulate.studies import reach_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
 import inference_sizes as sizes
@@ -175,10 +186,10 @@ def test_size_is_not_power_and_the_words_say_which():
     for name in ("covers", "bias", "sd", "half_width"):
         assert null.table[name][0] == pytest.approx(moved.table[name][0]), name
     assert null.null
-    assert "is the size of the test, and should be 0.05" in null.reads
+    assert "is the size of the test, and should be 5%" in null.reads
     assert not moved.null
     assert "is power" in moved.reads
-    assert "size %" in null.to_markdown()
+    assert "rejects %" in null.to_markdown()
     assert "rejects %" in moved._repr_html_()
 
 
@@ -244,6 +255,31 @@ def test_an_interruption_passes_through_and_leaves_no_process(monkeypatch):
     assert multiprocessing.active_children() == []
 
 
+@dataclass(frozen=True)
+class Slow:
+    """A process that takes its time, and leaves a file for each draw."""
+
+    folder: str
+
+    def draw(self, seed):
+        time.sleep(0.1)
+        (Path(self.folder) / str(seed)).touch()
+        return SMALL.draw(seed)
+
+
+def test_an_interruption_does_not_wait_for_the_rest_of_a_chunk(monkeypatch, tmp_path):
+    def interrupted(items, label, *, total=None):
+        yield next(iter(items))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(replicate, "steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study(LONG, dk.ClusterRobust("CR2"), Slow(str(tmp_path)), 900, jobs=2)
+    # chunks are of 29 seeds: one was whole, and both processes were at work on others
+    assert 29 <= len(list(tmp_path.iterdir())) <= 2 * 29 + 8
+    assert multiprocessing.active_children() == []
+
+
 def test_what_other_processes_cannot_import_is_refused_and_does_not_hang():
     class Local:
         def draw(self, seed):
@@ -296,6 +332,156 @@ def test_the_picture_shows_the_table_and_says_who_is_far():
     moved = study(LONG, methods, LongDifferences(1, 20, effect=2.0), 3)
     with pytest.raises(DidkitError):
         moved.plot()
+
+
+# -- what is no process, no design and no inference ------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """An inference that forgets to attach anything."""
+
+    gives: object = None
+
+    def attach(self, estimate, *, level=0.95):
+        return estimate if self.gives is None else self.gives
+
+
+@pytest.mark.parametrize("gives", [None, 3])
+@pytest.mark.parametrize("name", ["mine", "other"])
+def test_an_inference_that_attaches_nothing_is_not_counted_under_its_name(gives, name):
+    with pytest.raises(InferenceError, match=r"Unchanged\.attach"):
+        study(LONG, {name: Unchanged(gives)}, SMALL, 3)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A process that returns what it is given, or a draw with other parts."""
+
+    gives: object = None
+    metric: str = "outcome"
+    truth: object = 0.0
+
+    def draw(self, seed):
+        made = SMALL.draw(seed)
+        return Drawn(made.design, self.metric, self.truth) if self.gives is None else self.gives
+
+
+@pytest.mark.parametrize("gives", [3, (1, 2, 3), Drawn("design", "outcome")])
+def test_a_process_that_draws_something_else_is_refused(gives):
+    with pytest.raises(InferenceError, match=r"Draws\.draw\(5\)") as caught:
+        study(LONG, Told(), Draws(gives), [5, 6])
+    assert "Drawn(design, metric, truth)" in caught.value.needed
+    assert type(gives).__name__ in caught.value.found
+
+
+@pytest.mark.parametrize("truth", ["zero", np.nan, {"att": None}])
+def test_a_truth_that_is_no_number_is_refused(truth):
+    with pytest.raises(InferenceError, match="the true effect"):
+        study(LONG, Told(), Draws(truth=truth), 2)
+
+
+def test_a_metric_that_does_not_exist_fails_and_is_no_refusal():
+    with pytest.raises(PanelError, match="outcom"):
+        study(LONG, Told(), Draws(metric="outcoms"), 2)
+
+
+@pytest.mark.parametrize(
+    "make", [OwnPanel, PlaceboPanel, PanelProcess.calibrated], ids=["own", "placebo", "calibrated"]
+)
+def test_arguments_in_the_wrong_order_are_refused(make):
+    panel, design = dk.datasets.load_evaluation()
+    for wrong, found in (
+        (("cpp", design), "str, then Design"),
+        ((panel, "cpp"), "Panel, then str"),
+        ((design, 3), "Design, then int"),
+    ):
+        with pytest.raises(DesignError, match="a design, then the name of a metric") as caught:
+            make(*wrong)
+        assert caught.value.found == found
+
+
+def test_seeds_that_stand_twice_are_named():
+    with pytest.raises(InferenceError) as caught:
+        study(LONG, Told(), SMALL, [4, 1, 7, 1])
+    assert caught.value.found == "more than once: 1 (1)"
+
+
+def test_only_what_is_wrong_is_told_of():
+    with pytest.raises(DesignError) as caught:
+        LongDifferences(0, 20)
+    assert caught.value.found == "pilots=0"
+    assert caught.value.needed == "pilots: a whole number, 1 or more"
+    with pytest.raises(DesignError) as caught:
+        PanelProcess(pilots=3, comparators=2.5, before=1, after=1, ar1=1, noise="loud")
+    assert caught.value.found == "comparators=2.5, ar1=1, noise='loud'"
+    assert caught.value.needed.startswith(
+        "comparators: a whole number, 1 or more; ar1: a number, between -1 and 1; noise: one of"
+    )
+
+
+# -- how it is shown -------------------------------------------------------------------------------
+
+
+def test_none_and_all_have_a_bar_of_three_in_n():
+    methods = {"never": Told(np.inf, 0.5, 0.5), "always": Told(0.0, 0.01, 0.01)}
+    made = study(LONG, methods, SMALL, 60)
+    assert made.table["rejects"].tolist() == [0.0, 1.0]
+    never, always = (row.split("|") for row in made.to_markdown().splitlines()[2:])
+    assert never[6].strip() == "0.0 (≤ 5.0)"
+    assert always[6].strip() == "100.0 (≥ 95.0)"
+    assert always[7].strip() == "0.0 (≤ 5.0)"
+    data = made.plot().data
+    assert data["low"].tolist() == [0.0, pytest.approx(0.95)]
+    assert data["high"].tolist() == [pytest.approx(0.05), 1.0]
+    assert data["far"].tolist() == [False, True]
+    # half the intervals are none: three in those that there are
+    half = study(LONG, Gone(), SMALL, 60)
+    held = int((estimates(SMALL, range(60)) > 0).sum())
+    row = half.to_markdown().splitlines()[2].split("|")
+    assert row[7].strip() == f"100.0 (≥ {100 - 300 / held:.1f})"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """An interval of everything, or none where the estimate is below zero; always a p."""
+
+    def attach(self, estimate, *, level=0.95):
+        value = estimate.values
+        end = np.where(value > 0, np.inf, np.nan)
+        nan, p = np.full(1, np.nan), np.full(1, 0.5)
+        return estimate.with_uncertainty(Uncertainty(self, "gone", level, nan, nan, p, -end, end))
+
+
+def test_the_rule_of_three_is_close_to_the_exact_end():
+    from scipy.stats import binomtest
+
+    for n in (30, 100, 1000):
+        exact = binomtest(0, n, alternative="less").proportion_ci(0.95).high
+        assert reach_of(0.0, 0.0, n, errors=2)[1] == pytest.approx(
+            exact, rel=2 / n + 0.002
+        )  # 3 for 2.996
+        assert reach_of(1.0, 0.0, n, errors=2) == (1 - 3 / n, 1.0)
+    assert reach_of(0.5, 0.05, 100, errors=2) == pytest.approx((0.4, 0.6))
+    assert reach_of(0.0, 0.0, 2, errors=2) == (0.0, 1.0)
+
+
+def test_the_heading_has_no_number_that_nobody_can_read():
+    _, design = dk.datasets.load_evaluation()
+    for process in (OwnPanel(design, "cpp"), PanelProcess.calibrated(design, "cpp")):
+        heading = study(LONG, Told(), process, 2).settings
+        assert not re.search(r"\.\d{4}", heading), heading
+        assert "between=11, within=13.8, ar1=0.52" in heading
+
+
+def test_notes_name_the_columns_of_the_table_that_is_shown():
+    made = study(LONG, Told(), LongDifferences(3, 12, effect=1.0), 4)
+    for one in (made, study(LONG, Told(), SMALL, 4)):
+        shown = one.to_markdown().splitlines()[0]
+        named = re.findall(r"`(\w+)`", one.reads)
+        assert set(named) == {"rejects", "covers"}
+        assert all(f"| {name} % |" in shown for name in named)
+        assert "| truth |" in shown
 
 
 # -- the size table of the methods page ------------------------------------------------------------

@@ -1,0 +1,147 @@
+"""``[inference]`` of a plan: the methods that it can name, and how their options are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from didkit.errors import InferenceError, PlanError, is_number, is_whole
+from didkit.inference import (
+    ClusterRobust,
+    ConleyTaber,
+    DonaldLang,
+    FermanPinto,
+    IbragimovMuller,
+    Jackknife,
+    LauLi,
+    Permutation,
+    SignFlips,
+    WildBootstrap,
+)
+from didkit.report.plan_file import Section
+from didkit.results import Inference
+from didkit.results.asking import level_meant
+
+__all__ = ["JOINTLY", "METHODS", "Inferences", "build", "inferences"]
+
+METHODS: dict[str, type[Inference]] = {
+    "permutation": Permutation,
+    "cluster_robust": ClusterRobust,
+    "jackknife": Jackknife,
+    "wild_bootstrap": WildBootstrap,
+    "sign_flips": SignFlips,
+    "ferman_pinto": FermanPinto,
+    "conley_taber": ConleyTaber,
+    "donald_lang": DonaldLang,
+    "ibragimov_muller": IbragimovMuller,
+    "lau_li": LauLi,
+}
+"""The methods that a plan can name."""
+
+JOINTLY = {name: METHODS[name] for name in ("permutation", "cluster_robust")}
+"""Those that draw for several metrics together, which Romano–Wolf and max-t need."""
+
+
+@dataclass(frozen=True)
+class Inferences:
+    """How sure: the method (None: what the design recommends), its level, strata and clusters."""
+
+    method: Inference | None = None
+    level: float = 0.95
+    strata: str = ""
+    clusters: str = ""
+
+
+def inferences(section: Section) -> Inferences:
+    """Read ``[inference]``; what is wrong is noted, all of it."""
+    method = section.one_of("method", ("recommended", *METHODS), "recommended")
+    level = section.number("level", Inferences.level)
+    if not 0 < level < 1:
+        error = section.error(
+            "level",
+            needed="a level between 0 and 1, such as 0.95",
+            found=f"{level:g}",
+            todo=f"write level = {level_meant(level):g}",
+        )
+        section.note("level", error)
+        level = Inferences.level
+    strata, clusters = section.text("strata", ""), section.text("clusters", "")
+    kind = METHODS.get(method)
+    if "method" in section.refused:
+        kind = _nearest(section.raw["method"])
+        for one in METHODS.values():  # the options of any may be meant
+            for option in dataclasses.fields(cast(Any, one)):
+                section.has(option.name)
+    made = None if kind is None else build(section, kind)
+    section.close()
+    return Inferences(cast("Inference | None", made), level, strata, clusters)
+
+
+def _nearest(name: object) -> type[Inference] | None:
+    """Return the method that was probably meant, so that its options are looked at too."""
+    near = difflib.get_close_matches(name, METHODS, n=1) if isinstance(name, str) else []
+    return METHODS[near[0]] if near else None
+
+
+def build(section: Section, kind: type[Any], **more: Any) -> Any:
+    """Make a frozen configuration from the keys of a section that are its options.
+
+    Options that are wrong are noted, each with its line, and left at their defaults.
+    """
+    options = dict(more)
+    for one in dataclasses.fields(kind):
+        if one.default is None and "Literal" not in str(one.type):
+            continue  # an object, which no file can hold
+        if not section.has(one.name):
+            continue
+        value = section.raw[one.name]
+        if is_whole(one.default):
+            right, needed = is_whole(value), "a whole number"
+        elif is_number(one.default):
+            right, needed = is_number(value), "a number"
+        elif isinstance(one.default, tuple):
+            right = isinstance(value, list) and all(map(is_number, value))
+            value, needed = tuple(value) if right else value, "a list of numbers"
+        else:
+            right, needed = isinstance(value, str), "text in quotes"
+        if not right:
+            section.wrong(
+                one.name,
+                needed=f"{needed} for {kind.__name__}",
+                value=value,
+                todo=f"write {one.name} = {json.dumps(one.default)}, or another"
+                if one.default is not None
+                else f"leave it out, or see help(didkit.{kind.__name__})",
+            )
+            continue
+        options[one.name] = value
+    while True:
+        try:
+            return kind(**options)
+        except InferenceError as error:
+            culprit, alone = _culprit(kind, options, error)
+            keys = (culprit,) if culprit in section.raw else ()
+            told = PlanError(
+                needed=alone.needed,
+                found=alone.found,
+                where=f"{section.where(*keys)}: {alone.where}",
+                todo=alone.todo,
+            )
+            section.note(culprit, told)
+            options = {k: v for k, v in options.items() if k != culprit} if culprit else {}
+
+
+def _culprit(
+    kind: type[Any], options: Mapping[str, Any], error: InferenceError
+) -> tuple[str, InferenceError]:
+    """Find the option that is refused by itself, and how; "" where only together they are."""
+    for name, value in options.items():
+        try:
+            kind(**{name: value})
+        except InferenceError as alone:
+            return name, alone
+    return "", error
