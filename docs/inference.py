@@ -2,8 +2,8 @@
 
     python docs/inference.py SHARED
 
-SHARED is the folder with `data`: the published tables and the lists of neighbours. It takes some
-five minutes. docs/inference_sizes.md, which it points to, has a script of its own.
+SHARED is the folder with `data`: the published tables and the lists of neighbours. It takes
+about two minutes. docs/inference_sizes.md, which it points to, has a script of its own.
 """
 
 from __future__ import annotations

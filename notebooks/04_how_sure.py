@@ -132,7 +132,7 @@ sizes.round(3)
 # %% [markdown]
 # So few draws show a large fault and no more: look at the Monte Carlo errors. The full numbers,
 # with more draws and methods, are in `docs/inference_sizes.md`: there CR1 with three pilots rejects
-# in about a fifth. Why?
+# in more than a fifth. Why?
 
 # %%
 drawn = LongDifferences(3, 60).draw(0)

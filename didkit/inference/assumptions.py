@@ -103,6 +103,9 @@ def equal_noise(inference: Inference, n_pilots: int = 2) -> bool:
     return isinstance(inference, DonaldLang | ConleyTaber)
 
 
+_FAR = 2.0  #: times as many pilots, or as few, beyond which a simulated size says nothing
+
+
 class _Size(NamedTuple):
     pilots: int
     comparators: int
@@ -186,7 +189,8 @@ def known_sizes(
     Returns
     -------
     tuple of (pilots, comparators, noise, rejects)
-        Rejections of a true null at 5 %, in per cent; empty where the method was not simulated.
+        Rejections of a true null at 5 %, in per cent; empty where the method was not simulated
+        with about so many pilots (half to twice as many; one pilot is like no other number).
 
     Examples
     --------
@@ -194,7 +198,13 @@ def known_sizes(
     (9, 141)
     """
     every = _table().get(_label(inference), ())
-    rows = [row for row in every if row.noise.startswith("sets") == sets]
+    rows = [
+        row
+        for row in every
+        if row.noise.startswith("sets") == sets
+        and (row.pilots == 1) == (n_pilots == 1)
+        and row.pilots / _FAR <= n_pilots <= row.pilots * _FAR
+    ]
     if not rows:
         return ()
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few
+from didkit.inference.drawing import check_draws
 from didkit.inference.invert import TIES
-from didkit.inference.placebo_errors import check_draws
 from didkit.results import Estimate, Uncertainty
 
 __all__ = ["Conformal"]

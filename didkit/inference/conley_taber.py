@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from didkit.errors import InferenceError
-from didkit.inference.placebo_errors import attach_errors, check_draws, too_few_comparators
+from didkit.inference.drawing import check_draws
+from didkit.inference.placebo_errors import attach_errors, too_few_comparators
 from didkit.inference.samples import Placebos, placebos
 from didkit.results import Estimate
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from didkit.errors import InferenceError, first_few, is_number
 from didkit.inference.arms import counted
 from didkit.inference.conley_taber import placebos_by_term
-from didkit.inference.placebo_errors import attach_errors, check_draws
+from didkit.inference.drawing import check_draws
+from didkit.inference.placebo_errors import attach_errors
 from didkit.inference.samples import Placebos
 from didkit.panel import unit_id
 from didkit.results import Estimate

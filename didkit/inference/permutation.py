@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError, first_few, is_whole
+from didkit.errors import InferenceError, first_few
 from didkit.inference.arms import clusters_by_term, not_traded, trading_in_words
 from didkit.inference.assignments import Assignments, assignments, orders
 from didkit.inference.bands import level_from_permutations
+from didkit.inference.drawing import check_draws
 from didkit.inference.invert import TIES, Inverted, invert
 from didkit.inference.plausible import (
     check_caliper,
@@ -184,20 +185,7 @@ class Permutation:
                 where="Permutation",
                 todo="choose one",
             )
-        if not is_whole(self.seed) or not is_whole(self.draws) or self.seed < 0:
-            raise InferenceError(
-                needed="whole numbers: draws= at least 19, seed= at least 0",
-                found=f"draws={self.draws!r}, seed={self.seed!r}",
-                where="Permutation",
-                todo="for example Permutation(draws=9999, seed=1)",
-            )
-        if self.draws < 19:
-            raise InferenceError(
-                needed="a whole number of draws, at least 19 (the least p is then .05)",
-                found=repr(self.draws),
-                where="Permutation(draws=)",
-                todo="9,999 is usual",
-            )
+        check_draws(self.draws, self.seed, "Permutation")
         object.__setattr__(self, "among", check_units(self.among, "Permutation"))
         for name in ("caliper", "around"):
             given = getattr(self, name)

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError, is_whole
+from didkit.errors import InferenceError
 from didkit.inference.arms import counted
 from didkit.inference.bands import level_from_permutations
 from didkit.inference.invert import TIES
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Errors",
     "attach_errors",
-    "check_draws",
     "errors_of",
     "rejects_under_equal_noise",
     "too_few_comparators",
@@ -74,17 +73,6 @@ class Errors:
         """Return half the width of the interval that inverts the test; ∞ if none is rejected."""
         allowed = math.floor(round((1 - level) * (1 + len(self.sizes)), 9)) - 1
         return float(self.sizes[allowed]) if 0 <= allowed < len(self.sizes) else np.inf
-
-
-def check_draws(draws: object, seed: object, who: str) -> None:
-    """Refuse draws and seeds that are no whole numbers, and fewer than 19 draws."""
-    if not is_whole(draws) or not is_whole(seed) or draws < 19 or seed < 0:  # type: ignore[operator]
-        raise InferenceError(
-            needed="whole numbers: draws= at least 19 (the least p is then .05), seed= at least 0",
-            found=f"draws={draws!r}, seed={seed!r}",
-            where=who,
-            todo=f"for example {who}(draws=9999, seed=1)",
-        )
 
 
 def too_few_comparators(found: Placebos, who: str) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError, is_whole
+from didkit.errors import InferenceError
 from didkit.inference.bands import level_from_permutations
 from didkit.inference.by_term import by_term
+from didkit.inference.drawing import check_draws
 from didkit.inference.invert import TIES
 from didkit.inference.samples import set_differences
 from didkit.results import Estimate, JointTest, Uncertainty
@@ -64,14 +65,7 @@ class SignFlips:
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        whole = is_whole(self.draws) and is_whole(self.seed)
-        if not whole or self.seed < 0 or self.draws < 19:
-            raise InferenceError(
-                needed="whole numbers: draws= at least 19, seed= at least 0",
-                found=f"draws={self.draws!r}, seed={self.seed!r}",
-                where="SignFlips",
-                todo="for example SignFlips(draws=9999, seed=1)",
-            )
+        check_draws(self.draws, self.seed, "SignFlips")
 
     def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
         """Attach p-values and the intervals that invert them.

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit import linear
-from didkit.errors import InferenceError, first_few, is_whole
+from didkit.errors import InferenceError, first_few
 from didkit.inference.arms import lost_in_words, with_variance
 from didkit.inference.bands import level_from_permutations
+from didkit.inference.drawing import check_draws
 from didkit.linear import Normal, Parts, WildDraws
 from didkit.linear.wild import Ties
 from didkit.results import Estimate, JointTest, Uncertainty
@@ -110,15 +111,7 @@ class WildBootstrap:
                     where="WildBootstrap",
                     todo="choose one",
                 )
-        whole = is_whole(self.seed) and is_whole(self.draws)
-        if not whole or self.seed < 0 or self.draws < 19:
-            raise InferenceError(
-                needed="whole numbers: draws= at least 19 (the least p is then .05), seed= at "
-                "least 0",
-                found=f"draws={self.draws!r}, seed={self.seed!r}",
-                where="WildBootstrap",
-                todo="for example WildBootstrap(draws=9999, seed=1)",
-            )
+        check_draws(self.draws, self.seed, "WildBootstrap")
         if self.subclusters is not None and self.scores != "plain":
             raise InferenceError(
                 needed="scores='plain' with subclusters",

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError, first_few, is_whole
+from didkit.errors import InferenceError, first_few
 from didkit.inference.assignments import assignments
+from didkit.inference.drawing import check_draws
 from didkit.inference.samples import TwoSamples, two_samples
 from didkit.inference.wild import joint_band
 from didkit.linear import Signs, WildDraws
@@ -109,15 +110,7 @@ class WildRandomisation:
                 where="WildRandomisation",
                 todo="choose one",
             )
-        whole = is_whole(self.seed) and is_whole(self.draws)
-        if not whole or self.seed < 0 or self.draws < 19:
-            raise InferenceError(
-                needed="whole numbers: draws= at least 19 (the least p is then .05), seed= at "
-                "least 0",
-                found=f"draws={self.draws!r}, seed={self.seed!r}",
-                where="WildRandomisation",
-                todo="for example WildRandomisation(draws=9999, seed=1)",
-            )
+        check_draws(self.draws, self.seed, "WildRandomisation")
 
     def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
         """Attach p-values and the intervals that invert them.

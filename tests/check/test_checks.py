@@ -366,9 +366,16 @@ def test_pre_trends_refuse_what_has_none():
     ):
         with pytest.raises(InferenceError, match="an event study with terms before the start"):
             estimate.check(PreTrends())
+
+
+def test_pre_trends_borrow_a_joint_test_and_say_so():
+    """A method that tests no terms together lends the question to permutation of t."""
     made = EventStudy().fit(design_of(outcome(), ONE), "m").infer(Jackknife())
-    with pytest.raises(InferenceError, match="an inference with a joint test"):
-        made.check(PreTrends())
+    found = made.check(PreTrends())
+    assert (
+        found.facts["p_value"] == made.infer(Permutation("t")).check(PreTrends()).facts["p_value"]
+    )
+    assert any("tests no terms together: the joint test is Permutation" in n for n in found.notes)
 
 
 # -- detectable effect ----------------------------------------------------------------------------

@@ -369,7 +369,7 @@ class Widened:
         made = ClusterRobust("CR2").attach(estimate, level=level)
         sure = made.attached
         low = sure.conf_low - np.abs(estimate.values)
-        return estimate.with_uncertainty(replace(sure, conf_low=low))
+        return estimate.with_uncertainty(replace(sure, inference=self, conf_low=low))
 
 
 def test_what_an_effect_does_not_shift_is_refused():

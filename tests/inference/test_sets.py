@@ -327,7 +327,7 @@ def test_what_cannot_be_traded_is_refused_by_name():
         (DiD().fit(design({**OWN, 2: {0: 0.5, 8: 0.5}}, y, pilots_too=True), "m"),
          "pilots are among the comparators", "sets without pilots"),
         (DiD().fit(design(OWN, y, clusters=clusters), "m"), "3 clusters of 9 units",
-         "Jackknife()"),
+         "a design without clusters="),
     ):  # fmt: skip
         with pytest.raises(InferenceError) as caught:
             made.infer(Permutation())
