@@ -243,7 +243,10 @@ def any_rejected(seed: int, inference, method: str) -> bool:
     "n", [pytest.param(25, id="reduced"), pytest.param(300, id="full", marks=pytest.mark.slow)]
 )
 def test_a_true_null_is_rejected_anywhere_in_one_of_ten(n):
-    count = sum(any_rejected(s, Permutation(draws=99, seed=s), "romano-wolf") for s in range(n))
+    """Assignments come from other seeds than the data; 2,400 data sets gave 10.2 %."""
+    count = sum(
+        any_rejected(s, Permutation(draws=99, seed=100_000 + s), "romano-wolf") for s in range(n)
+    )
     error = np.sqrt(0.1 * 0.9 / n)
     assert count / n < 0.1 + 3 * error
     assert count / n > 0.1 - 3.5 * error if n > 100 else count > 0
