@@ -114,7 +114,7 @@ def inference_table(
         marks = {"used": one in used, "recommended": one == primary}
         said: dict[str, object] = {
             "assumes": assumes(one, n1),
-            "equal_noise": equal_noise(one, n1),
+            "equal_noise": equal_noise(one, n1) or bool(row.pop("flat", False)),
             "size": sizes_in_words(one, n1, n0, sets=estimate.sample.sets is not None),
             "term": str(estimate.terms["term"].iloc[m]),
         }
@@ -195,7 +195,9 @@ def _row(
     why = ""
     if not np.isfinite(found["p_value"]):
         why = "; ".join(sure.notes) or "no test exists for this term"
-    return {"method": sure.method, "estimate": value, **found, "refused": why, "instead": ""}
+    made = {"method": sure.method, "estimate": value, **found, "refused": why, "instead": ""}
+    # noise that does not fall with size is taken to be the comparators' own: as Conley–Taber
+    return made | {"flat": sure.facts.get("variance_b") == 0}
 
 
 def _name(inference: Inference) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import codes, design_of, noise, spread
+from helpers import FIRST, codes, design_of, frame_of, noise, spread
 
 import didkit as dk
 from didkit.errors import EstimationError, InferenceError
@@ -103,3 +103,21 @@ def test_the_refits_of_a_jackknife_are_not_made_twice(monkeypatch: pytest.Monkey
     made = did.infer(dk.Jackknife(max_refits=9))
     made.check(dk.DetectableEffect())
     assert len(runs) == 3  # another jackknife is not taken for this one
+
+
+@pytest.mark.parametrize("falls", [True, False])
+def test_noise_that_does_not_fall_with_size_is_taken_to_be_alike(falls: bool) -> None:
+    """Ferman–Pinto is then Conley–Taber, and takes pilots to be as noisy as comparators."""
+    n, rng = 60, np.random.default_rng(2)
+    size = np.geomspace(1, 50, n)[rng.permutation(n)]
+    sd = np.sqrt(20 / size) if falls else np.sqrt(size)
+    frame = frame_of(100 + rng.normal(size=(n, 4)) * sd[:, None])
+    frame["children"] = np.repeat(1000 * size, 4)
+    panel = dk.Panel.from_frame(frame, unit="la", period="year", metrics=["m"], exposure="children")
+    rollout = dk.Rollout(dict.fromkeys(codes(n)[:6], FIRST + 2))
+    design = dk.Design(panel, rollout, against=dk.Pool(), selection="bid")
+    made = dk.DiD().fit(design, "m")
+    row = made.inference_table([dk.FermanPinto(draws=199)]).iloc[0]
+    assert (made.infer(dk.FermanPinto(draws=199)).attached.facts["variance_b"] == 0) == (not falls)
+    assert row["equal_noise"] == (not falls)
+    assert "flat" not in row.index
