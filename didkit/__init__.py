@@ -51,6 +51,7 @@ from didkit.design import (
     MatchedSets,
     Matching,
     Neighbours,
+    NotYetTreated,
     Pool,
     Rollout,
     SyntheticWeights,
@@ -69,9 +70,11 @@ from didkit.errors import (
 )
 from didkit.estimate import FGLS, DiD, EventStudy, Gap
 from didkit.inference import (
+    Bootstrap,
     ClusterRobust,
     Conformal,
     ConleyTaber,
+    Conventional,
     DonaldLang,
     FermanPinto,
     Hagemann,
@@ -79,6 +82,7 @@ from didkit.inference import (
     Jackknife,
     LauLi,
     Permutation,
+    PlaceboVariance,
     SignFlips,
     WildBootstrap,
     WildRandomisation,
@@ -93,6 +97,29 @@ if TYPE_CHECKING:
     import didkit.plot as plot
     import didkit.report as report
     import didkit.simulate as simulate
+    from didkit.check import FunctionalForm as FunctionalForm
+    from didkit.check import GoodmanBacon as GoodmanBacon
+    from didkit.check import TwoWayWeights as TwoWayWeights
+    from didkit.check import compare as compare
+    from didkit.check import recommend_estimator as recommend_estimator
+    from didkit.estimate import AugmentedSyntheticControl as AugmentedSyntheticControl
+    from didkit.estimate import ChangesInChanges as ChangesInChanges
+    from didkit.estimate import DoseResponse as DoseResponse
+    from didkit.estimate import DoublyRobust as DoublyRobust
+    from didkit.estimate import ExtendedTwoWay as ExtendedTwoWay
+    from didkit.estimate import GroupTime as GroupTime
+    from didkit.estimate import Imputation as Imputation
+    from didkit.estimate import LPDiD as LPDiD
+    from didkit.estimate import MatrixCompletion as MatrixCompletion
+    from didkit.estimate import PoissonDiD as PoissonDiD
+    from didkit.estimate import RothSantAnna as RothSantAnna
+    from didkit.estimate import Stacked as Stacked
+    from didkit.estimate import SunAbraham as SunAbraham
+    from didkit.estimate import Switching as Switching
+    from didkit.estimate import SyntheticControl as SyntheticControl
+    from didkit.estimate import SyntheticDiD as SyntheticDiD
+    from didkit.estimate import TripleDifference as TripleDifference
+    from didkit.estimate import TwoStage as TwoStage
     from didkit.report import Evaluation as Evaluation
     from didkit.report import Plan as Plan
     from didkit.report import evaluate as evaluate
@@ -101,14 +128,18 @@ if TYPE_CHECKING:
 __all__ = [
     "FGLS",
     "METRICS",
+    "AugmentedSyntheticControl",
     "Balance",
+    "Bootstrap",
     "Breakdown",
     "CardinalityMatching",
+    "ChangesInChanges",
     "ClusterRobust",
     "Conformal",
     "ConleyTaber",
     "Contamination",
     "ContrastStudy",
+    "Conventional",
     "Covariates",
     "Design",
     "DesignError",
@@ -117,47 +148,69 @@ __all__ = [
     "DidkitError",
     "DidkitWarning",
     "DonaldLang",
+    "DoseResponse",
+    "DoublyRobust",
     "EntropyBalancing",
     "Estimate",
     "EstimationError",
     "Evaluation",
     "EventStudy",
+    "ExtendedTwoWay",
     "FermanPinto",
     "Finding",
+    "FunctionalForm",
     "Gap",
+    "GoodmanBacon",
+    "GroupTime",
     "Hagemann",
     "IbragimovMuller",
+    "Imputation",
     "InferenceError",
     "Jackknife",
+    "LPDiD",
     "LauLi",
     "LearntWeights",
     "LeaveOneOut",
     "MatchedSets",
     "Matching",
+    "MatrixCompletion",
     "Metric",
     "Neighbours",
+    "NotYetTreated",
     "OtherComparators",
     "Panel",
     "PanelError",
     "Permutation",
     "PlaceboPilots",
     "PlaceboStart",
+    "PlaceboVariance",
     "Plan",
     "PlanError",
+    "PoissonDiD",
     "Pool",
     "Power",
     "PreTrends",
     "ReadError",
     "RegressionToTheMean",
     "Rollout",
+    "RothSantAnna",
     "SignFlips",
+    "Stacked",
     "Status",
+    "SunAbraham",
+    "Switching",
+    "SyntheticControl",
+    "SyntheticDiD",
     "SyntheticWeights",
+    "TripleDifference",
+    "TwoStage",
+    "TwoWayWeights",
     "Variation",
     "WildBootstrap",
     "WildRandomisation",
     "__version__",
     "adjusted_p_values",
+    "compare",
     "compute_neighbours",
     "datasets",
     "evaluate",
@@ -166,6 +219,7 @@ __all__ = [
     "read_dfe",
     "read_ees_csv",
     "read_neighbours",
+    "recommend_estimator",
     "report",
     "simulate",
     "site_means",
@@ -173,9 +227,32 @@ __all__ = [
 ]
 
 _LATER = {
+    "AugmentedSyntheticControl": "didkit.estimate",
+    "ChangesInChanges": "didkit.estimate",
+    "DoseResponse": "didkit.estimate",
+    "DoublyRobust": "didkit.estimate",
     "Evaluation": "didkit.report",
+    "ExtendedTwoWay": "didkit.estimate",
+    "FunctionalForm": "didkit.check",
+    "GoodmanBacon": "didkit.check",
+    "GroupTime": "didkit.estimate",
+    "Imputation": "didkit.estimate",
+    "LPDiD": "didkit.estimate",
+    "MatrixCompletion": "didkit.estimate",
     "Plan": "didkit.report",
+    "PoissonDiD": "didkit.estimate",
+    "RothSantAnna": "didkit.estimate",
+    "Stacked": "didkit.estimate",
+    "SunAbraham": "didkit.estimate",
+    "Switching": "didkit.estimate",
+    "SyntheticControl": "didkit.estimate",
+    "SyntheticDiD": "didkit.estimate",
+    "TripleDifference": "didkit.estimate",
+    "TwoStage": "didkit.estimate",
+    "TwoWayWeights": "didkit.check",
+    "compare": "didkit.check",
     "evaluate": "didkit.report",
+    "recommend_estimator": "didkit.check",
     "study": "didkit.simulate",
 }
 _MODULES = ("datasets", "plot", "report", "simulate")  # themselves imported when asked for

@@ -11,6 +11,7 @@ from didkit.design.learnt import LearntWeights, learn_weights
 from didkit.design.matched import Matched
 from didkit.design.matching import Matching
 from didkit.design.neighbours import Neighbours
+from didkit.design.not_yet import NotYetTreated
 from didkit.design.rollout import Rollout
 from didkit.design.sample import Sample
 from didkit.design.synthetic import SyntheticWeights
@@ -28,6 +29,7 @@ __all__ = [
     "MatchedSets",
     "Matching",
     "Neighbours",
+    "NotYetTreated",
     "PerPilot",
     "Pool",
     "Rollout",

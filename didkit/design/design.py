@@ -20,6 +20,7 @@ from didkit.design.edits import (
     with_treatment,
     without_pilot,
 )
+from didkit.design.from_frame import from_frame
 from didkit.design.kinds import NEEDED, found_kind, todo_of
 from didkit.design.log import (
     cell_log,
@@ -28,6 +29,7 @@ from didkit.design.log import (
     missing_by_arm,
     one_sided,
 )
+from didkit.design.not_yet import NotYetTreated
 from didkit.design.notes import notes_of, served
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
@@ -43,6 +45,7 @@ from didkit.design.spec import (
 )
 from didkit.design.timing import Treatment, check_prior, check_treatment, when_of
 from didkit.design.treated import treated
+from didkit.design.weighting import weights_of
 from didkit.errors import DesignError
 from didkit.panel import Metric, Panel, Period, nearest
 
@@ -179,10 +182,12 @@ class Design:
         )
         self._leave_out()
         self._when = when_of(self._spec, self._starts)
-        if not self._comparison.comparators:
+        together = len(set(self._starts.values())) < 2
+        if not self._comparison.comparators and (not self.not_yet or together):
             raise DesignError(
-                needed="at least one comparator",
-                found="none left",
+                needed="at least one comparator"
+                + (", or pilots that start at different times" if self.not_yet else ""),
+                found="none left" + (", and one start for all" if self.not_yet else ""),
                 where="Design",
                 todo="keep at least one unit that is not a pilot",
             )
@@ -243,6 +248,11 @@ class Design:
     def pilots(self) -> tuple[str, ...]:
         """Ids of the pilots."""
         return self._spec.rollout.pilots
+
+    @property
+    def not_yet(self) -> bool:
+        """Whether pilots serve as comparators until they start."""
+        return isinstance(self._spec.against, NotYetTreated)
 
     @property
     def comparators(self) -> tuple[str, ...]:
@@ -386,7 +396,14 @@ class Design:
 
     # -- handed to estimators ------------------------------------------------------------------
 
-    def sample(self, metric: str | Metric, *, covariates: Sequence[str] = ()) -> Sample:
+    def sample(
+        self,
+        metric: str | Metric,
+        *,
+        covariates: Sequence[str] = (),
+        sampling: str | None = None,
+        population: str | None = None,
+    ) -> Sample:
         """Lay one metric out for an estimator, and log what became of every cell.
 
         Parameters
@@ -396,6 +413,13 @@ class Design:
         covariates : sequence of str, optional
             Metrics of the panel to lay out beside it; a cell in which one of them has no value is
             left out, and stands in the log.
+        sampling : str, optional
+            A metric of the panel: how many units or people of the population each cell stands
+            for, a weight of its own in every cell.
+        population : str, optional
+            A metric of the panel: how many people live in each unit, as it was in the last period
+            before the first start (a programme may change who lives there). One weight a unit, so
+            that each person counts once, not each authority.
 
         Returns
         -------
@@ -434,6 +458,7 @@ class Design:
         beside = [panel.cells(name).value[np.ix_(rows, cols)] for name in covariates]
         for name, values in zip(covariates, beside, strict=True):
             aside[f"no value of the covariate {name!r}"] = ~np.isfinite(values)
+        w = weights_of(panel, rows, cols, max(starts[0] - 1, 0), sampling, population, aside)
         out = np.any(list(aside.values()), axis=0)
         base = kind.denominator or "population"
         base = base if base in panel.metrics else "population"
@@ -470,9 +495,14 @@ class Design:
             partly=partly,
             covariates=tuple(covariates),
             x=np.stack(beside, axis=1) if beside else None,
+            sampling=sampling,
+            population=population,
+            w=w,
+            not_yet=self.not_yet,
         )
         seen, after = made.mask, made.treated
-        if not (seen & after).any() or not seen[~made.pilot if made.sets is None else ...].any():
+        others = ... if made.sets is not None or self.not_yet else ~made.pilot
+        if not (seen & after).any() or not seen[others].any():
             raise DesignError(
                 needed="values of pilots from their start on, and of comparators",
                 found="no such cell",
@@ -513,6 +543,8 @@ class Design:
 
     balance = balance
     treated = treated
+
+    from_frame = classmethod(from_frame)
 
     # -- edited, each in a module of its own ------------------------------------------------------
 

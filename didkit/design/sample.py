@@ -78,6 +78,13 @@ class Sample:
         Names of the covariates that the estimator asked for; a cell that lacks one has no value.
     x : array (J, C, T) or None
         Their values, each in its metric's unit. None: none was asked for.
+    sampling, population : str or None
+        Names of the metrics that weigh cells and units.
+    w : array (J, T) or None
+        Their product, positive in every cell with a value: a cell's weight in least squares and
+        means. None: all alike.
+    not_yet : bool
+        Whether pilots serve as comparators until they start, so that there may be no other.
     """
 
     metric: Metric
@@ -105,6 +112,10 @@ class Sample:
     partly: Bools = field(default_factory=_nowhere)
     covariates: tuple[str, ...] = ()
     x: Floats | None = None
+    sampling: str | None = None
+    population: str | None = None
+    w: Floats | None = None
+    not_yet: bool = False
 
     def __post_init__(self) -> None:
         n, t = self.y.shape
@@ -198,9 +209,10 @@ class Sample:
                     todo=f"leave that pilot out with design.drop, or {advice or _OBSERVED}",
                 )
             sets = sets / total[:, None]
-        if not (self.pilot & units).any() or (
-            self.sets is None and not (~self.pilot & units).any()
-        ):
+        alone = self.sets is None and not (~self.pilot & units).any()
+        if self.not_yet:  # the last to start serve the others
+            alone &= len(set(self.cohort[self.pilot & units].tolist())) < 2
+        if not (self.pilot & units).any() or alone:
             raise DesignError(
                 needed="at least one pilot and one comparator",
                 found=f"none left without {first_few(gone)}",
@@ -235,6 +247,7 @@ class Sample:
             contaminated=self.contaminated[units],
             partly=self.partly[units],
             x=None if self.x is None else self.x[units],
+            w=None if self.w is None else self.w[units],
             notes=(*self.notes, f"{first_few(gone)} left out: {reason}"),
         )
         if sets is None or self.sets is None:

@@ -26,9 +26,11 @@ __all__ = [
 ]
 
 METHODS = (
+    "Bootstrap",
     "ClusterRobust",
     "Conformal",
     "ConleyTaber",
+    "Conventional",
     "DonaldLang",
     "FermanPinto",
     "Hagemann",
@@ -36,6 +38,7 @@ METHODS = (
     "Jackknife",
     "LauLi",
     "Permutation",
+    "PlaceboVariance",
     "SignFlips",
     "WildBootstrap",
     "WildRandomisation",
@@ -47,12 +50,15 @@ CHECKS = (
     "Contamination",
     "ContrastStudy",
     "DetectableEffect",
+    "FunctionalForm",
+    "GoodmanBacon",
     "LeaveOneOut",
     "OtherComparators",
     "PlaceboPilots",
     "PlaceboStart",
     "PreTrends",
     "RegressionToTheMean",
+    "TwoWayWeights",
 )
 """Public names of the checks."""
 

@@ -1,0 +1,210 @@
+"""From one long frame with a column of starts to a design: the door for who comes from R."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from didkit.design.against import Against, Pool
+from didkit.design.rollout import Rollout
+from didkit.errors import DesignError, first_few
+from didkit.panel import Panel, unit_id
+
+if TYPE_CHECKING:
+    from didkit.design.design import Design
+
+__all__ = ["from_frame"]
+
+_NEVER = "missing, 0 or infinite"
+
+
+def from_frame(
+    cls: type[Design],
+    frame: Any,
+    *,
+    unit: str | None,
+    period: str,
+    start: str,
+    metrics: Sequence[str],
+    never: Sequence[object] = (),
+    against: Against | None = None,
+    selection: Any = None,
+    clusters: str | None = None,
+    attributes: Sequence[str] = (),
+    **design: Any,
+) -> Design:
+    """Make a panel, a rollout and a design from one long frame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a unit and period. Never changed.
+    unit : str or None
+        Column with the unit's id. None: repeated cross-sections, each row a unit of its own that
+        is seen once; estimators that need a unit twice refuse, `GroupTime` and `DoublyRobust`
+        with ``cells="observed"`` serve.
+    period : str
+        Column with the period: whole numbers or labels, in any order of rows.
+    start : str
+        Column with the first treated period of the row's unit. Missing (NaN, NaT, None), infinite
+        or 0 means never treated; the notes say how many units by which.
+    metrics : sequence of str
+        Columns with outcomes, covariates and weights.
+    never : sequence, optional
+        Further values of `start` that mean never treated (10000, "never").
+    against : Against, optional
+        By default `Pool` where some unit is never treated; where none is, say
+        ``NotYetTreated()``.
+    selection : str
+        As for `Design`.
+    clusters : str, optional
+        Column with the cluster of each unit.
+    attributes : sequence of str, optional
+        Columns that describe the unit and do not change.
+    **design
+        ``treatment``, ``exclude`` and ``strata`` of `Design`.
+
+    Raises
+    ------
+    DesignError
+        A start that varies within a unit, is no period of the frame, or is the first period;
+        nobody who starts; nobody who never starts, without ``against=``.
+    PanelError
+        As `Panel.from_frame`: an empty frame, two rows for one unit and period, text among
+        numbers, a gap in the periods.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from didkit.design import Design
+    >>> frame = pd.DataFrame(
+    ...     [(u, t, g, u + t) for u, g in ((1, 2004), (2, 0), (3, 0)) for t in (2003, 2004)],
+    ...     columns=["county", "year", "first", "y"],
+    ... )
+    >>> Design.from_frame(
+    ...     frame, unit="county", period="year", start="first", metrics=["y"], selection="unknown"
+    ... )
+    Design(1 pilot, 2 comparators, 2003 to 2004; against every other authority)
+    """
+    for name, argument in ((unit, "unit"), (period, "period"), (start, "start")):
+        if name is not None and name not in frame.columns:
+            raise DesignError(
+                needed=f"a column {name!r}",
+                found=f"columns {first_few(frame.columns, 8)}",
+                where=f"Design.from_frame({argument}=)",
+                todo="name a column of the frame",
+            )
+    made = frame.reset_index(drop=True)
+    if unit is None:
+        made = made.assign(**{_ROW: np.arange(len(made))})
+    id_column = _ROW if unit is None else unit
+    whole = _whole(made[period])
+    panel = Panel.from_frame(
+        made if whole is None else made.assign(**{period: whole}),
+        unit=id_column,
+        period=period,
+        metrics=list(metrics),
+        attributes=[*attributes, *([clusters] if clusters and clusters not in attributes else [])],
+        identity="any",
+        calendar=_calendar(made[period] if whole is None else whole),
+    )
+    starts = _starts(made, id_column, start, never, panel)
+    if not starts:
+        raise DesignError(
+            needed="at least one unit with a start",
+            found=f"none: every {start!r} is {_NEVER}",
+            where="Design.from_frame(start=)",
+            todo="check the column",
+        )
+    if against is None and len(starts) == len(panel.unit_ids):
+        raise DesignError(
+            needed="a unit that never starts, or to be told that later starters serve",
+            found=f"a start for each of the {len(starts)} units",
+            where="Design.from_frame",
+            todo="write against=NotYetTreated(): units then serve until they start",
+        )
+    return cls(
+        panel,
+        Rollout(starts),
+        against=Pool() if against is None else against,
+        selection=selection,
+        clusters=clusters,
+        **design,
+    )
+
+
+_ROW = "row of the frame"
+
+
+def _whole(column: pd.Series) -> pd.Series | None:
+    """Return periods that are whole numbers written as floats as integers."""
+    if not pd.api.types.is_float_dtype(column) or not np.isfinite(column.to_numpy()).all():
+        return None
+    return column.astype(np.int64) if (column == column.round()).all() else None
+
+
+def _calendar(column: pd.Series) -> Any:
+    """Years are told from their labels; other whole numbers are periods in their own order."""
+    if not pd.api.types.is_integer_dtype(column):
+        return None
+    seen = np.unique(column.to_numpy())
+    if len(seen) and seen.min() >= 1900 and seen.max() <= 2100:
+        return None
+    if len(seen) and len(seen) != seen.max() - seen.min() + 1:
+        gone = sorted(set(range(int(seen.min()), int(seen.max()))) - set(seen.tolist()))
+        raise DesignError(
+            needed="consecutive periods",
+            found=f"no row in {first_few(gone)}",
+            where="Design.from_frame(period=)",
+            todo="number the periods without gaps, or put in rows without a value for them",
+        )
+    return [str(one) for one in seen.tolist()]
+
+
+def _starts(
+    frame: pd.DataFrame, unit: str, start: str, never: Sequence[object], panel: Panel
+) -> dict[str, str]:
+    """Return unit → label of its start, of units that start."""
+    column = frame[start]
+    out = column.isna().to_numpy() | column.isin(list(never)).to_numpy()
+    if pd.api.types.is_numeric_dtype(column):
+        value = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        out |= ~np.isfinite(value) | (value == 0)
+    given = pd.DataFrame(
+        {
+            "unit": [unit_id(u) for u in frame[unit].tolist()],
+            "start": np.where(out, "", [_label(s) for s in column.tolist()]),
+        }
+    ).drop_duplicates()
+    twice = given.loc[given["unit"].duplicated(), "unit"]
+    if len(twice):
+        raise DesignError(
+            needed="one start for each unit",
+            found=f"several for {first_few(twice.drop_duplicates())}",
+            where=f"Design.from_frame, column {start!r}",
+            todo="a start is the first treated period of the unit, the same in all its rows; for "
+            "units that leave the programme use Rollout(stops=)",
+        )
+    there = given[given["start"] != ""]
+    labels = set(panel.periods)
+    odd = there[~there["start"].isin(labels)]
+    if len(odd):
+        raise DesignError(
+            needed=f"starts that are periods of the frame, {panel.periods[0]} to "
+            f"{panel.periods[-1]}, or {_NEVER} for units never treated",
+            found=f"{first_few(sorted(set(odd['start'])))} for {first_few(odd['unit'])}",
+            where=f"Design.from_frame, column {start!r}",
+            todo="name values that mean never treated: never=[…]; units treated before the frame "
+            "begins, or in its first period, show no change and must be taken out",
+        )
+    return cast("dict[str, str]", dict(zip(there["unit"], there["start"], strict=True)))
+
+
+def _label(raw: object) -> str:
+    """Write a start as the label of its period."""
+    if isinstance(raw, float) and not np.isfinite(raw):
+        return ""
+    return unit_id(raw)

@@ -1,0 +1,18 @@
+"""Stub: being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from didkit.results import Estimate
+
+__all__ = ["Conventional"]
+
+
+@dataclass(frozen=True)
+class Conventional:
+    """Stub: being written."""
+
+    def attach(self, estimate: Estimate, *, level: float = 0.95) -> Estimate:
+        """Attach."""
+        raise NotImplementedError
