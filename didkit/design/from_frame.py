@@ -23,6 +23,7 @@ _NEVER = "missing, 0 or infinite"
 
 def from_frame(
     cls: type[Design],
+    /,
     frame: Any,
     *,
     unit: str | None,

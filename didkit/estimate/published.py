@@ -34,6 +34,7 @@ class Published:
     reassigned: Callable[[Labels], Draws] | None = None
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
+    resampled: Callable[[Labels], Floats] | None = None
 
     def to_estimate(
         self,
@@ -64,6 +65,7 @@ class Published:
             reassigned=self.reassigned,
             exchanged=self.exchanged,
             assignable=self.assignable,
+            resampled=self.resampled,
             reference=reference,
             facts=facts or {},
             notes=notes,

@@ -79,6 +79,9 @@ class Estimate:
         For matched sets: which units may trade places, and the refit for many such orders.
     assignable : bool array (J,), optional
         Units that could have been pilots, with the cells that a pilot needs; None: all.
+    resampled : callable, optional
+        Counts (B, J) of how often each unit stands in a resample → values (B, k); NaN where there
+        is none.
     reference : DataFrame, optional
         Rows shown with estimate 0: the reference period.
     facts : mapping
@@ -102,6 +105,7 @@ class Estimate:
     reassigned: Callable[[Labels], Draws] | None = None
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
+    resampled: Callable[[Labels], Floats] | None = None
     reference: pd.DataFrame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -84,12 +84,22 @@ class Filled(Design):
         made._make(replace(design._spec, fixed=design._comparison))
         return made
 
-    def sample(self, metric: str | Metric, *, covariates: Sequence[str] = ()) -> Sample:
-        """Lay one metric out for an estimator; without covariates, as it lies ready."""
+    def sample(
+        self,
+        metric: str | Metric,
+        *,
+        covariates: Sequence[str] = (),
+        sampling: str | None = None,
+        population: str | None = None,
+    ) -> Sample:
+        """Lay one metric out for an estimator; with nothing beside it, as it lies ready."""
         name = metric.name if isinstance(metric, Metric) else metric
-        if self._ready is not None and self._ready.metric.name == name and not covariates:
+        alone = not covariates and sampling is None and population is None
+        if self._ready is not None and self._ready.metric.name == name and alone:
             return self._ready
-        return super().sample(metric, covariates=covariates)
+        return super().sample(
+            metric, covariates=covariates, sampling=sampling, population=population
+        )
 
 
 def check_design(design: object, metric: object, where: str) -> None:
