@@ -98,6 +98,62 @@ def from_frame(
                 where=f"Design.from_frame({argument}=)",
                 todo="name a column of the frame",
             )
+    if (
+        len(frame) >= _LARGE
+        and isinstance(frame, pd.DataFrame)
+        and unit is not None
+        and selection is not None
+        and not (clusters or attributes or design)
+        and (against is None or (isinstance(against, Pool) and against == Pool()))
+    ):
+        from didkit.design.laid import laid_out
+
+        quick = laid_out(
+            frame,
+            unit=unit,
+            period=period,
+            start=start,
+            metrics=metrics,
+            never=never,
+            against=Pool(),
+            slowly=lambda: _through_panel(
+                cls, frame, unit, period, start, metrics, never, against, selection
+            ),
+        )
+        if quick is not None:
+            return quick
+    return _through_panel(
+        cls,
+        frame,
+        unit,
+        period,
+        start,
+        metrics,
+        never,
+        against,
+        selection,
+        clusters=clusters,
+        attributes=attributes,
+        **design,
+    )
+
+
+def _through_panel(
+    cls: type[Design],
+    frame: pd.DataFrame,
+    unit: str | None,
+    period: str,
+    start: str,
+    metrics: Sequence[str],
+    never: Sequence[object],
+    against: Against | None,
+    selection: Any,
+    *,
+    clusters: str | None = None,
+    attributes: Sequence[str] = (),
+    **design: Any,
+) -> Design:
+    """Make the panel, then the rollout, then the design."""
     made = frame.reset_index(drop=True)
     if unit is None:
         made = made.assign(**{_ROW: np.arange(len(made))})
@@ -138,6 +194,7 @@ def from_frame(
 
 
 _ROW = "row of the frame"
+_LARGE = 20_000  #: rows from which a frame is laid out without making a panel first
 
 
 def _whole(column: pd.Series) -> pd.Series | None:
@@ -170,6 +227,17 @@ def _starts(
 ) -> dict[str, str]:
     """Return unit → label of its start, of units that start."""
     column = frame[start]
+    if pd.api.types.is_datetime64_any_dtype(column):
+        raise DesignError(
+            needed="starts as periods of the frame",
+            found=f"dates, such as {column.dropna().iloc[0]:%Y-%m-%d}"
+            if column.notna().any()
+            else "dates, all of them missing",
+            where=f"Design.from_frame, column {start!r}",
+            todo="turn each date into the period in which the unit is first treated: which one a "
+            "date belongs to is a decision that the data do not hold; a missing start stays "
+            "missing and means never treated",
+        )
     out = column.isna().to_numpy() | column.isin(list(never)).to_numpy()
     if pd.api.types.is_numeric_dtype(column):
         value = column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -13,7 +13,9 @@ from didkit.errors import DesignError, first_few
 from didkit.panel import Metric
 from didkit.panel.status import Floats
 
-__all__ = ["Sample"]
+__all__ = ["EVERY", "Sample"]
+
+EVERY = "(every unit)"  #: in a log that counts cells over all units at once
 
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
@@ -196,7 +198,7 @@ class Sample:
         """
         if units.all():
             return self
-        gone = [unit for unit, stays in zip(self.units, units, strict=True) if not stays]
+        gone = _those(self.units, ~units)
         sets = self.sets
         if sets is not None:
             sets = sets[units[self.pilot]][:, units]
@@ -220,16 +222,25 @@ class Sample:
                 todo=advice or f"{_OBSERVED}, or a window in which more units are observed",
             )
         log = self.log.copy()
-        moved = (log["reason"] == "used") & log["unit"].isin(gone)
-        log.loc[moved, ["stage", "reason"]] = ["estimator", reason]
+        used = log["reason"] == "used"
+        if (log["unit"] == EVERY).any():
+            count = int(self.mask[~units].sum())
+            log.loc[used, "cells"] -= count
+            more = {"stage": "estimator", "unit": EVERY, "reason": reason, "cells": count}
+            log = pd.concat([log, pd.DataFrame([more])], ignore_index=True)
+        else:
+            log.loc[used & log["unit"].isin(list(gone)), ["stage", "reason"]] = [
+                "estimator",
+                reason,
+            ]
         kept_cohorts = sorted(set(self.cohort[units & self.pilot].tolist()))
         recode = np.full(len(self.starts) + 1, -1, dtype=np.intp)
         recode[kept_cohorts] = np.arange(len(kept_cohorts))
         codes, clusters = np.unique(self.clusters[units], return_inverse=True)
         made = replace(
             self,
-            units=tuple(u for u, stays in zip(self.units, units, strict=True) if stays),
-            names=tuple(n for n, stays in zip(self.names, units, strict=True) if stays),
+            units=_those(self.units, units),
+            names=_those(self.names, units),
             y=self.y[units],
             lower=self.lower[units],
             upper=self.upper[units],
@@ -240,7 +251,7 @@ class Sample:
             sets=sets,
             strata=self.strata[units],
             clusters=clusters.astype(np.intp),
-            cluster_labels=tuple(self.cluster_labels[c] for c in codes),
+            cluster_labels=_those(self.cluster_labels, codes),
             log=log,
             stops=self.stops[units],
             dose=None if self.dose is None else self.dose[units],
@@ -255,3 +266,12 @@ class Sample:
         served = (self.sets[:, units] > 0).any(axis=0)
         idle = served & ~(sets > 0).any(axis=0) & ~made.pilot
         return made.keep(~idle, "comparator of nobody but a pilot that is left out")
+
+
+def _those(ids: tuple[str, ...], which: Bools | Ints) -> tuple[str, ...]:
+    """Return some ids; those of very many units stay unwritten (`Ids` of laid.py)."""
+    quick = getattr(ids, "where", None)
+    if quick is not None:
+        return quick(which)  # type: ignore[no-any-return]
+    places = np.flatnonzero(which) if which.dtype == bool else which
+    return tuple(ids[i] for i in places)

@@ -238,8 +238,9 @@ class ClusterRobust:
                 # one pilot is refused for what it is, before what the estimate lacks
                 with_variance(estimate, repr(self))
                 raise self._lacks(estimate, "cross-products by cluster")
-            member = np.eye(len(labels))[estimate.sample.clusters]
-            return [], [Part(len(labels), labels, None, None, member.T @ estimate.influence)]
+            scores = np.zeros((len(labels), estimate.n_terms))
+            np.add.at(scores, estimate.sample.clusters, estimate.influence)
+            return [], [Part(len(labels), labels, None, None, scores)]
         ways = self.by if isinstance(self.by, tuple) else (self.by,)
         groups = [groups_of(estimate, way, repr(self)) for way in ways]
         every = [*groups, both(*groups)] if len(groups) == 2 else groups
