@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -273,5 +274,6 @@ def _those(ids: tuple[str, ...], which: Bools | Ints) -> tuple[str, ...]:
     quick = getattr(ids, "where", None)
     if quick is not None:
         return quick(which)  # type: ignore[no-any-return]
-    places = np.flatnonzero(which) if which.dtype == bool else which
-    return tuple(ids[i] for i in places)
+    if which.dtype == bool:
+        return tuple(compress(ids, which.tolist()))
+    return tuple(ids[i] for i in which.tolist())

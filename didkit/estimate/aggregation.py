@@ -26,6 +26,7 @@ __all__ = [
     "cohort_sizes",
     "event_name",
     "phase_of",
+    "shares_by_kind",
     "unit_weights",
 ]
 
@@ -179,7 +180,8 @@ def aggregate(
         Periods before the start in which the programme may act; they are no part of an average.
     balance : int, optional
         ``by="dynamic"``: only cohorts that are seen so many periods after their start, and terms
-        up to there, so that the composition does not change.
+        up to there, so that the composition does not change from the start on. Before it, a term
+        has those of these cohorts that are seen so early (as in R's did).
     overall : bool
         One average: of the terms from the start on, all alike, for "dynamic" and "calendar"; of
         the cohorts' own averages by their size for "group".
@@ -224,10 +226,7 @@ def aggregate(
         kept = np.ones(len(g), dtype=bool)
         if balance is not None:
             full = last - starts >= balance
-            # as many periods before as every cohort has, and no term that only some reach
             kept = full[g] & (e <= balance)
-            lead = [int(e[(g == h) & kept].min()) for h in np.unique(g[kept])]
-            kept &= e >= max(lead, default=0)
         one = len(np.unique(g)) == 1
         for time in np.unique(e[kept]).tolist():
             at = int(starts[g[0]] + time) if one else -1
@@ -266,9 +265,9 @@ def aggregate(
             todo="widen the window or the comparison, or use a smaller balance=",
         )
     inside: Bools = np.stack(members)
-    matrix: Floats = inside * np.asarray(count, dtype=np.float64)
+    matrix: Floats = np.where(inside, np.asarray(count, dtype=np.float64), 0.0)
     if by == "group":  # within a cohort periods count alike, whatever its size
-        matrix = inside * (np.ones(len(g)) if cell_size is None else cell_size)
+        matrix = np.where(inside, np.ones(len(g)) if cell_size is None else cell_size, 0.0)
     matrix = matrix / matrix.sum(axis=1, keepdims=True)
     terms = pd.DataFrame(rows)
     if not overall:
@@ -314,13 +313,23 @@ def cohort_sizes(sample: Sample, aggregation: Aggregated) -> tuple[Floats, Float
     ``"pilots"``: the share of all units (weighted, where the sample is) that is in the cohort, an
     estimate whose error `Aggregation.share_influence` carries on. ``"cohorts"``: all alike.
     """
+    size, shares = shares_by_kind(sample, aggregation)
+    return size, unit_weights(sample)[:, None] * shares[sample.cohort]
+
+
+def shares_by_kind(sample: Sample, aggregation: Aggregated) -> tuple[Floats, Floats]:
+    """Return what each cohort counts for, (G,), and a unit's part in it by its kind, (G + 1, G).
+
+    As `cohort_sizes`, for a unit of weight 1 of each cohort; the last row is for comparators. It
+    is what an estimator needs that meets a million units.
+    """
     n_cohorts = len(sample.starts)
     if aggregation == "cohorts":
-        return np.ones(n_cohorts), np.zeros((len(sample.units), n_cohorts))
+        return np.ones(n_cohorts), np.zeros((n_cohorts + 1, n_cohorts))
     weight = unit_weights(sample)
-    inside = sample.cohort[:, None] == np.arange(n_cohorts)
-    size = weight @ inside / weight.sum()
-    return size, weight[:, None] * (inside - size) / weight.sum()
+    total = np.bincount(sample.cohort + 1, weight, minlength=n_cohorts + 1)[1:]
+    size: Floats = total / weight.sum()
+    return size, (np.eye(n_cohorts + 1)[:, :n_cohorts] - size) / weight.sum()
 
 
 def unit_weights(sample: Sample) -> Floats:

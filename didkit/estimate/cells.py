@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,10 @@ from numpy.typing import NDArray
 from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few
 from didkit.estimate.covariates import refuse_here
+from didkit.estimate.effects import Effects, effects_of, enough_for_trends, notes_of, one_pool
+from didkit.estimate.patterns import is_large, two_way_by_pattern
 from didkit.estimate.published import Published
+from didkit.estimate.regression import fitted
 from didkit.estimate.two_groups import two_groups
 from didkit.estimate.two_way import two_way, two_way_weights
 from didkit.estimate.windows import Windows
@@ -53,15 +58,20 @@ def change(
     *,
     estimand: str,
     reference: pd.DataFrame | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Estimate:
     """Estimate changes on the cells asked for.
 
     ``complete``: one number a unit, on units observed in every period of the window.
     ``observed``: two-way fixed effects on every cell with a value. Both are one thing on a
-    balanced panel with one start. Covariates of the sample are held constant by ``observed``.
+    balanced panel with one start. Covariates of the sample are held constant by ``observed``;
+    `options` are those of `effects_of`.
     """
     refuse_here(sample.covariates, sample, repr(estimator))
+    effects = effects_of(design, sample, repr(estimator), **(options or {}))
+    sample = one_pool(sample, effects, repr(estimator))
     facts: dict[str, float] = {}
+    regression = None
     if cells == "complete":
         sample = _complete(sample)
         made, lost = _with_cells(sample, windows(sample))
@@ -78,11 +88,16 @@ def change(
         made, lost = _with_cells(sample, windows(sample))
         parts, notes = _by_set(sample, sample.sets, made)
     else:
-        sample, made, lost = with_values(sample, windows)
-        parts = _observed(sample, made)
-        notes = (*_two_way_notes(sample, parts), *covariate_notes(sample))
+        sample, effects, made, lost = _with_effects(sample, windows, effects)
+        parts = _observed(sample, made, effects)
+        notes = (
+            *_two_way_notes(sample, parts),
+            *covariate_notes(sample),
+            *notes_of(sample, effects),
+        )
         facts = coefficients(sample, parts)
-    return parts.to_estimate(
+        regression = partial(fitted, sample, made, effects)
+    estimate = parts.to_estimate(
         estimator,
         design,
         sample,
@@ -92,6 +107,33 @@ def change(
         facts=facts,
         notes=(*lost, *notes),
     )
+    return estimate if regression is None else replace(estimate, fitted=regression)
+
+
+def _with_effects(
+    sample: Sample, windows: Callable[[Sample], Windows], effects: Effects | None
+) -> tuple[Sample, Effects | None, Windows, tuple[str, ...]]:
+    """Leave out what carries no change, with the effects of those that stay."""
+    if effects is not None and effects.cohort:  # a unit seen once carries a change of its cohort
+        sample = sample.keep(np.asarray(sample.mask.any(axis=1)), "no cell with a value")
+        made, lost = _with_cells(sample, windows(sample))
+        return sample, effects, made, lost
+    before = sample
+    sample, made, lost = with_values(sample, windows)
+    effects = effects if effects is None else effects.take(_still(before, sample))
+    sample, effects = enough_for_trends(sample, effects)
+    if effects is None or not effects.trends:
+        return sample, effects, made, lost
+    made, lost = _with_cells(sample, windows(sample))
+    return sample, effects, made, lost
+
+
+def _still(before: Sample, after: Sample) -> NDArray[np.bool_]:
+    """Whether each unit of one sample is still in another, (J,)."""
+    if len(before.units) == len(after.units):
+        return np.ones(len(before.units), dtype=bool)
+    there = set(after.units)
+    return np.array([unit in there for unit in before.units])
 
 
 def with_values(
@@ -111,12 +153,15 @@ def with_values(
 
 def carried(sample: Sample, windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the pilots and comparators of each term in two-way fixed effects."""
-    acts = _acts(sample, windows)
     # a pilot carries a term with cells in it; together they need cells where nothing acts
-    carries = (acts & sample.mask[:, None]).any(axis=2) & sample.pilot[:, None]
-    base = (sample.mask & ~acts.any(axis=1)).any(axis=1) & sample.pilot
-    n_pilots = np.minimum(carries.sum(axis=0), base.sum())
-    return n_pilots, np.full(len(windows.terms), sample.n_comparators)
+    total, base, mask = np.zeros(len(windows.terms), dtype=np.int64), 0, sample.mask
+    for g, acts in enumerate(windows.acts):
+        seen = mask[sample.cohort == g]
+        total += _meets(seen, acts).sum(axis=0)
+        base += int(_meets(seen, ~acts.any(axis=0)[None]).sum())
+    n_pilots = np.minimum(total, base)
+    serve = sample.n_comparators + (base if sample.not_yet else 0)
+    return n_pilots, np.full(len(windows.terms), serve)
 
 
 def _with_cells(sample: Sample, windows: Windows) -> tuple[Windows, tuple[str, ...]]:
@@ -124,13 +169,17 @@ def _with_cells(sample: Sample, windows: Windows) -> tuple[Windows, tuple[str, .
 
     Where no term is left all of them stay, and are refused with the reason.
     """
-    on = _acts(sample, windows)
-    acts = on & sample.mask[:, None]
+    mask = sample.mask
+    carried_in = [mask[sample.cohort == g].any(axis=0) & w for g, w in enumerate(windows.acts)]
     if sample.sets is None:  # in two-way a pilot on which the term does not act compares too
-        others = np.asarray((sample.mask[:, None] & ~on).any(axis=0))[None]
+        others = np.broadcast_to(mask[~sample.pilot].any(axis=0), windows.acts.shape[1:]).copy()
+        for g, acts in enumerate(windows.acts):
+            others |= mask[sample.cohort == g].any(axis=0) & ~acts
+        kept = np.any([(there & others).any(axis=1) for there in carried_in], axis=0)
     else:
-        others = ((sample.sets > 0).astype(np.int64) @ sample.mask > 0)[:, None]
-    kept = np.asarray((acts[sample.pilot] & others).any(axis=(0, 2)))
+        theirs = (sample.sets > 0).astype(np.int64) @ mask > 0  # (pilots, T)
+        acts = _acts(sample, windows)[sample.pilot] & mask[sample.pilot][:, None]
+        kept = np.asarray((acts & theirs[:, None]).any(axis=(0, 2)))
     if kept.all() or not kept.any():
         return windows, ()
     gone = [str(term) for term in windows.terms["term"][~kept]]
@@ -180,11 +229,14 @@ def _acts(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
     return acts
 
 
+def _meets(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether units have a cell with a value in each of k windows (k, T): (J, k)."""
+    return np.asarray(mask.astype(np.float32) @ acts.T.astype(np.float32) > 0)
+
+
 def _varies(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether some treatment path changes over a unit's observed cells, (J,)."""
-    seen = mask[:, None]
-    on, off = (acts & seen).any(axis=2), (~acts & seen).any(axis=2)
-    return np.asarray(np.any(on & off, axis=1))
+    """Whether some treatment path (k, T) changes over a unit's observed cells, (J,)."""
+    return np.asarray((_meets(mask, acts) & _meets(mask, ~acts)).any(axis=1))
 
 
 def _carrying(sample: Sample, windows: Windows) -> Sample:
@@ -195,7 +247,10 @@ def _carrying(sample: Sample, windows: Windows) -> Sample:
         "fewer than two cells with a value carry no change",
         advice=advice,
     )
-    moves = ~sample.pilot | _varies(sample.mask, _acts(sample, windows))
+    moves, mask = ~sample.pilot, sample.mask
+    for g, acts in enumerate(windows.acts):
+        mine = sample.cohort == g
+        moves[mine] = _varies(mask[mine], acts)
     return sample.keep(
         moves, "a pilot without values both before and after its start", advice=advice
     )
@@ -206,18 +261,28 @@ def _assignable(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
     n = len(sample.units)
     made = np.ones(n, dtype=bool)
     for acts in windows.acts:
-        made &= _varies(sample.mask, np.broadcast_to(acts, (n, *acts.shape)))
+        made &= _varies(sample.mask, acts)
     return made | sample.pilot
 
 
-def _observed(sample: Sample, windows: Windows) -> Published:
+def _observed(sample: Sample, windows: Windows, effects: Effects | None) -> Published:
     """Two-way fixed effects; the long differences beside them, to look at."""
-    fitted = two_way(sample, windows.acts, tuple(windows.terms["term"]))
-    try:  # with covariates held constant no one number a unit is compared
-        pairs = two_groups(sample, windows) if sample.x is None else None
-    except EstimationError:  # least squares finds a term that no single unit shows
-        pairs = None
     n_pilots, n_comparators = carried(sample, windows)
+    names = tuple(windows.terms["term"])
+    if is_large(sample, windows.acts, effects):
+        summed = two_way_by_pattern(sample, windows.acts, names, effects)
+        return Published(
+            values=summed.values,
+            weights=summed.weights,
+            influence=summed.influence,
+            n_pilots=n_pilots,
+            n_comparators=n_comparators,
+        )
+    fitted = two_way(sample, windows.acts, names, effects=effects)
+    pairs = None
+    if sample.x is None and effects is None:  # otherwise no one number a unit is compared
+        with suppress(EstimationError):  # least squares finds a term that no single unit shows
+            pairs = two_groups(sample, windows)
     balanced = bool(sample.mask.all()) and len(sample.starts) == 1
     return Published(
         values=fitted.values,
@@ -231,7 +296,7 @@ def _observed(sample: Sample, windows: Windows) -> Published:
         reassigned=pairs.reassigned if balanced and pairs is not None else fitted.reassigned,
         n_pilots=n_pilots,
         n_comparators=n_comparators,
-        assignable=_assignable(sample, windows),
+        assignable=None if fitted.reassigned is None else _assignable(sample, windows),
     )
 
 

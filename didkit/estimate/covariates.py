@@ -30,6 +30,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+_QUIET = ("covariates", "sampling", "population", "trends", "periods_by", "effects", "ends")
 
 
 def check_covariates(given: object, cells: str, where: str) -> tuple[str, ...]:
@@ -88,11 +89,11 @@ def refuse_here(covariates: tuple[str, ...], sample: Sample, where: str) -> None
 
 
 def shown(estimator: Any) -> str:
-    """Write an estimator as a call; covariates only where there are some."""
+    """Write an estimator as a call; covariates, weights and effects only where there are some."""
     options = [
         f"{one.name}={getattr(estimator, one.name)!r}"
         for one in fields(estimator)
-        if one.name != "covariates" or estimator.covariates
+        if one.name not in _QUIET or getattr(estimator, one.name) != one.default
     ]
     return f"{type(estimator).__name__}({', '.join(options)})"
 

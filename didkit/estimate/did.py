@@ -11,6 +11,7 @@ import pandas as pd
 from didkit.design import Design, Sample
 from didkit.estimate.cells import CellsUsed, change, check_cells
 from didkit.estimate.covariates import check_covariates, shown
+from didkit.estimate.effects import PeriodsBy, Trends, UnitEffects, check_effects, who_counts
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric
 from didkit.results import Estimate
@@ -34,6 +35,22 @@ class DiD:
         period effects. A cell that lacks one of them is left out, and stands in the sample's log.
         ``cells="observed"`` and one pool of comparators only. Their coefficients are in
         ``glance()``.
+    sampling, population : str, optional
+        Metrics of the panel that weigh cells (how many units or people a cell stands for) and
+        units (people, as in the last period before the first start), by weighted least squares.
+        With `population` each person counts once, not each authority.
+    trends : {"none", "unit"}
+        ``"unit"``: a straight line of its own for each unit, swept out on its observed cells;
+        units with fewer than three cells are left out, and stand in the log.
+    periods_by : str or mapping, optional
+        Period effects by group, so that pilots are compared inside their group only: a column of
+        ``panel.units`` such as ``"region"``, a mapping of unit to group, or ``"set"`` (a pilot
+        and its matched set, in one regression). A group with pilots and nobody to compare them
+        with is refused by name.
+    effects : {"unit", "cohort"}
+        ``"cohort"``: one effect for each start, and one for those that never start, instead of
+        one a unit. For repeated cross-sections (``Design.from_frame(unit=None)``), in which a
+        unit is seen once.
 
     Notes
     -----
@@ -48,10 +65,14 @@ class DiD:
     one that does not change over time is held by the unit effects, and is refused by name. Their
     coefficients are the same for all units and periods.
 
+    With ``trends="unit"`` parallel trends are asked for around the lines only; an effect that
+    grows over time is in part taken for a line (Wolfers 2006). The options are those of
+    ``cells="observed"``, against one pool (``periods_by="set"``: sets that share nobody).
+
     References
     ----------
     Angrist & Pischke (2009), section 5.2 (two-way fixed effects); Goodman-Bacon (2021) for
-    staggered starts; Frisch-Waugh-Lovell for the computation.
+    staggered starts; Wolfers (2006) for trends; Frisch-Waugh-Lovell for the computation.
 
     Examples
     --------
@@ -73,11 +94,25 @@ class DiD:
 
     cells: CellsUsed = "observed"
     covariates: Sequence[str] = field(default=(), kw_only=True)
+    sampling: str | None = field(default=None, kw_only=True)
+    population: str | None = field(default=None, kw_only=True)
+    trends: Trends = field(default="none", kw_only=True)
+    periods_by: PeriodsBy = field(default=None, kw_only=True, hash=False)
+    effects: UnitEffects = field(default="unit", kw_only=True)
 
     def __post_init__(self) -> None:
         check_cells(self.cells, "DiD(cells=)")
         names = check_covariates(self.covariates, self.cells, "DiD(covariates=)")
         object.__setattr__(self, "covariates", names)
+        check_effects(
+            "DiD",
+            self.cells,
+            sampling=self.sampling,
+            population=self.population,
+            trends=self.trends,
+            periods_by=self.periods_by,
+            effects=self.effects,
+        )
 
     def __repr__(self) -> str:
         """Show the covariates only where there are some."""
@@ -93,7 +128,12 @@ class DiD:
         DesignError, EstimationError
             If an arm has no unit with values before and after, or a covariate is collinear.
         """
-        sample = design.sample(metric, covariates=self.covariates)
+        sample = design.sample(
+            metric,
+            covariates=self.covariates,
+            sampling=self.sampling,
+            population=self.population,
+        )
         unit = sample.metric.unit or "units of the metric"
         return change(
             self,
@@ -102,7 +142,12 @@ class DiD:
             after_before,
             self.cells,
             estimand=f"average change in {sample.metric.label.lower()} ({unit}) from the start "
-            "on, pilots less comparators; each authority counts once",
+            f"on, pilots less comparators; {who_counts(sample)}",
+            options={
+                "trends": self.trends,
+                "periods_by": self.periods_by,
+                "effects": self.effects,
+            },
         )
 
 

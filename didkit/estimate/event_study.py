@@ -14,6 +14,8 @@ from didkit.design import Design, Sample
 from didkit.errors import DesignError, EstimationError, is_whole
 from didkit.estimate.cells import CellsUsed, change, check_cells
 from didkit.estimate.covariates import check_covariates, shown
+from didkit.estimate.effects import PeriodsBy, Trends, UnitEffects, check_effects, who_counts
+from didkit.estimate.ends import Ends, check_ends, ended, trimmed
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric, Period
 from didkit.results import Estimate
@@ -42,6 +44,27 @@ class EventStudy:
     covariates : sequence of str, optional
         As for `DiD`, with the same warning: one that the programme changes takes part of its
         effect away.
+    ends : (kind, int, int), optional
+        In event time. ``("bin", first, last)``: periods before `first` and after `last` since the
+        start are one term each with them (the mean effect there). ``("trim", first, last)``:
+        cells of pilots beyond are left out, and stand in the log. By default every event time has
+        its term.
+    sampling, population : str, optional
+        Metrics of the panel that weigh cells (how many units or people a cell stands for) and
+        units (people, as in the last period before the first start), by weighted least squares.
+        With `population` each person counts once, not each authority.
+    trends : {"none", "unit"}
+        ``"unit"``: a straight line of its own for each unit, swept out on its observed cells;
+        units with fewer than three cells are left out, and stand in the log.
+    periods_by : str or mapping, optional
+        Period effects by group, so that pilots are compared inside their group only: a column of
+        ``panel.units`` such as ``"region"``, a mapping of unit to group, or ``"set"`` (a pilot
+        and its matched set, in one regression). A group with pilots and nobody to compare them
+        with is refused by name.
+    effects : {"unit", "cohort"}
+        ``"cohort"``: one effect for each start, and one for those that never start, instead of
+        one a unit. For repeated cross-sections (``Design.from_frame(unit=None)``), in which a
+        unit is seen once.
 
     Notes
     -----
@@ -79,12 +102,27 @@ class EventStudy:
     time: Literal["event", "calendar"] = "event"
     cells: CellsUsed = "observed"
     anticipation: int = field(default=0, kw_only=True)
+    ends: Ends | None = field(default=None, kw_only=True)
     covariates: Sequence[str] = field(default=(), kw_only=True)
+    sampling: str | None = field(default=None, kw_only=True)
+    population: str | None = field(default=None, kw_only=True)
+    trends: Trends = field(default="none", kw_only=True)
+    periods_by: PeriodsBy = field(default=None, kw_only=True, hash=False)
+    effects: UnitEffects = field(default="unit", kw_only=True)
 
     def __post_init__(self) -> None:
         check_cells(self.cells, "EventStudy(cells=)")
         names = check_covariates(self.covariates, self.cells, "EventStudy(covariates=)")
         object.__setattr__(self, "covariates", names)
+        check_effects(
+            "EventStudy",
+            self.cells,
+            sampling=self.sampling,
+            population=self.population,
+            trends=self.trends,
+            periods_by=self.periods_by,
+            effects=self.effects,
+        )
         if self.time not in ("event", "calendar"):
             raise EstimationError(
                 needed="time='event' or time='calendar'",
@@ -114,6 +152,8 @@ class EventStudy:
                 todo=f"leave it out, or use {-1 - int(self.anticipation)} or earlier",
             )
 
+        object.__setattr__(self, "ends", check_ends(self.ends, self.time, self._base, self.trends))
+
     def __repr__(self) -> str:
         """Show the covariates only where there are some."""
         return shown(self)
@@ -135,14 +175,25 @@ class EventStudy:
             If the reference is outside the window of a pilot, a term has no cells, or comparators
             were chosen by what they were in the periods of anticipation.
         """
-        sample = design.sample(metric, covariates=self.covariates)
+        sample = design.sample(
+            metric,
+            covariates=self.covariates,
+            sampling=self.sampling,
+            population=self.population,
+        )
+        sample = trimmed(sample, self.ends)
         unit = sample.metric.unit or "units of the metric"
         if self.anticipation:
             _chosen_before(design, sample, int(self.anticipation))
         if self.time == "event":
             base = self._event_reference(sample)
             _seen_there(sample, np.array(sample.starts) + self._base)
-            windows = partial(_by_event, reference=self._base, anticipation=self.anticipation)
+            windows = partial(
+                _by_event,
+                reference=self._base,
+                anticipation=self.anticipation,
+                ends=self.ends,
+            )
         else:
             at = _calendar_reference(design, sample, self.reference, self.anticipation)
             base = _row(sample, at, "reference")
@@ -155,8 +206,13 @@ class EventStudy:
             windows,
             self.cells,
             estimand=f"gap in {sample.metric.label.lower()} ({unit}), pilots less comparators, "
-            f"less the gap in the reference {base['term'].iloc[0]}; each authority counts once",
+            f"less the gap in the reference {base['term'].iloc[0]}; {who_counts(sample)}",
             reference=base,
+            options={
+                "trends": self.trends,
+                "periods_by": self.periods_by,
+                "effects": self.effects,
+            },
         )
 
     def _event_reference(self, sample: Sample) -> pd.DataFrame:
@@ -224,7 +280,9 @@ def _phase(position: int, anticipation: int) -> str:
     return "anticipation" if position >= -anticipation else "before"
 
 
-def _by_event(sample: Sample, *, reference: int, anticipation: int) -> Windows:
+def _by_event(
+    sample: Sample, *, reference: int, anticipation: int, ends: Ends | None = None
+) -> Windows:
     """One term for each time since the start that some pilot reaches."""
     n = len(sample.periods)
     starts = np.array(sample.starts)
@@ -237,7 +295,7 @@ def _by_event(sample: Sample, *, reference: int, anticipation: int) -> Windows:
                 plus[g, m, start + e] = True
             minus[g, m, start + reference] = True
     one = len(starts) == 1
-    return Windows(
+    made = Windows(
         plus=plus,
         minus=minus,
         acts=plus,
@@ -252,6 +310,7 @@ def _by_event(sample: Sample, *, reference: int, anticipation: int) -> Windows:
             }
         ),
     )
+    return ended(made, ends)
 
 
 def _calendar_reference(

@@ -35,6 +35,7 @@ class Published:
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
     resampled: Callable[[Labels], Floats] | None = None
+    placebos: Callable[[Labels], tuple[Floats, Floats]] | None = None
 
     def to_estimate(
         self,
@@ -47,6 +48,7 @@ class Published:
         reference: pd.DataFrame | None = None,
         facts: Mapping[str, float] | None = None,
         notes: tuple[str, ...] = (),
+        synthetic: pd.DataFrame | None = None,
     ) -> Estimate:
         """Put the one shape of answer together."""
         return Estimate(
@@ -66,6 +68,8 @@ class Published:
             exchanged=self.exchanged,
             assignable=self.assignable,
             resampled=self.resampled,
+            placebos=self.placebos,
+            synthetic=synthetic,
             reference=reference,
             facts=facts or {},
             notes=notes,

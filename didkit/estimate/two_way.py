@@ -3,7 +3,8 @@
 Units are swept out by their means, periods by the Schur complement of the period dummies
 (Frisch-Waugh-Lovell; one period dropped, T−1 equations). Regressors act on pilots from their
 start, so a cohort's regressor is one path over the periods. Covariates stand beside the period
-dummies, as further equations.
+dummies, as further equations. Weights of cells and trends of units are swept by one operator a
+unit (`didkit.estimate.effects`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from didkit.design import Sample
 from didkit.errors import EstimationError
 from didkit.estimate.covariates import CovariateRefits, inverse_or_lost, refuse_collinear
+from didkit.estimate.effects import Effects, cell_weights, operators
 from didkit.linear import Normal
 from didkit.linear.roots import COLLINEAR
 from didkit.results import Draws, Labels
@@ -44,7 +46,7 @@ class TwoWay:
     residual: Floats
     regressors: Floats
     regroup: Callable[[Labels], Normal]
-    reassigned: Callable[[Labels], Draws]
+    reassigned: Callable[[Labels], Draws] | None
 
 
 def two_way(
@@ -54,6 +56,7 @@ def two_way(
     *,
     share: Floats | None = None,
     whiten: Floats | None = None,
+    effects: Effects | None = None,
 ) -> TwoWay:
     """Regress the outcome on unit effects, period effects, covariates and k treatment paths.
 
@@ -70,12 +73,15 @@ def two_way(
     whiten : array (J, T, T), optional
         What takes each unit's path to rows free of its effect, for generalised least squares; by
         default its mean over observed cells is subtracted.
+    effects : Effects, optional
+        Trends, cohorts or groups, with the weights of the sample: see `didkit.estimate.effects`.
+        Without it the sample's weights are not used.
 
     Returns
     -------
     TwoWay
-        With `share`, cross-products are those of rows scaled by the root of the weight. With
-        `whiten`, weights are those of the whitened rows.
+        With `share` or weights, cross-products are those of rows scaled by the root of the
+        weight. With `whiten`, weights are those of the whitened rows.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def two_way(
         If a term is not identified, the periods are not connected through the units, or a
         covariate is held by the effects or by another.
     """
-    return _Sweep(sample, acts, names, share, whiten).fit()
+    return _Sweep(sample, acts, names, share, whiten, effects).fit()
 
 
 def two_way_weights(
@@ -109,23 +115,27 @@ class _Sweep:
         names: tuple[str, ...],
         share: Floats | None,
         whiten: Floats | None = None,
+        effects: Effects | None = None,
     ) -> None:
         self.sample, self.acts, self.names = sample, acts.astype(np.float64), names
         share = np.ones(len(sample.units)) if share is None else share
         self.mask = sample.mask & (share > 0)[:, None]
         seen = np.flatnonzero(self.mask.any(axis=0))
-        self.kept = seen[1:]  # the first observed period is the one dropped
-        self.share, self.whiten = share, whiten
+        # the first observed period is dropped; a line that all share lies in the units' trends
+        self.first = 2 if effects is not None and effects.trends else 1
+        self.kept = seen[self.first :]
+        self.share, self.whiten, self.effects = share, whiten, effects
+        if effects is not None:
+            self.whiten = operators(self.mask, cell_weights(sample), effects)
         counts = np.maximum(self.mask.sum(axis=1), 1)
         self.rate = self.mask / counts[:, None]  # averages over a unit's observed cells
         y = np.where(self.mask, sample.y, 0.0)
-        self.y = self._within(y)
-        dummies = np.zeros((len(self.kept), self.mask.shape[1]))
-        dummies[np.arange(len(self.kept)), self.kept] = 1.0
-        self.z = self._within(dummies[None])  # (J, S, T)
+        self.y = self._within(self._centred(y))
+        dummies, self.columns = self._dummies()
+        self.z = self._within(dummies)  # (J, S, T)
         self.level = None if sample.x is None else np.where(self.mask[:, None], sample.x, 0.0)
         if self.level is not None:
-            self.z = np.concatenate([self.z, self._within(self.level)], axis=1)
+            self.z = np.concatenate([self.z, self._within(self._centred(self.level))], axis=1)
         self.x = self._within(self.acts[None])  # (J, G, k, T)
         weighted = self.z * share[:, None, None]
         self.zz = np.einsum("jst,jut->jsu", weighted, self.z)
@@ -137,7 +147,50 @@ class _Sweep:
     @property
     def held(self) -> tuple[str, ...]:
         """Names of the P columns that are held constant."""
-        return (*(f"period {self.sample.periods[t]}" for t in self.kept), *self.sample.covariates)
+        return (*self.columns, *self.sample.covariates)
+
+    @property
+    def absorbed(self) -> int:
+        """Effects that are swept out of the rows: one or two a unit."""
+        if self.effects is not None and self.effects.cohort:
+            return 0
+        each = 2 if self.effects is not None and self.effects.trends else 1
+        return each * int(self.mask.any(axis=1).sum())
+
+    def _dummies(self) -> tuple[Floats, tuple[str, ...]]:
+        """Return the columns of the effects to hold, (J or 1, S, T), and their names."""
+        sample, effects, t = self.sample, self.effects, self.mask.shape[1]
+        if effects is None or effects.group is None:
+            made = np.eye(t)[self.kept][None]
+            names = tuple(f"period {sample.periods[s]}" for s in self.kept)
+            if effects is None or not effects.cohort:
+                return made, names
+            inside = np.eye(len(sample.starts) + 1)[sample.cohort]  # never starting comes last
+            there = inside.any(axis=0)
+            cohorts = np.repeat(inside[:, there][:, :, None], t, axis=2)
+            every = np.concatenate(
+                [cohorts, np.broadcast_to(made, (len(inside), *made.shape[1:]))], 1
+            )
+            labels = [*(f"start {sample.periods[s]}" for s in sample.starts), "never starting"]
+            return every, (*np.array(labels)[there].tolist(), *names)
+        columns = []
+        for g in range(len(effects.labels)):
+            seen = np.flatnonzero(self.mask[effects.group == g].any(axis=0))
+            columns += [(g, s) for s in seen[self.first :].tolist()]
+        dummies = np.zeros((len(self.mask), len(columns), t))
+        for i, (g, s) in enumerate(columns):
+            dummies[effects.group == g, i, s] = 1.0
+        return dummies, tuple(
+            f"period {sample.periods[s]} in {effects.labels[g]}" for g, s in columns
+        )
+
+    def _centred(self, values: Floats) -> Floats:
+        """Subtract plain means of units where their effects are swept anyway: fewer digits lost."""
+        if self.effects is None or self.effects.cohort:
+            return values
+        rate = self.rate.reshape(len(self.rate), *(1,) * (values.ndim - 2), -1)
+        mean = (values * rate).sum(axis=-1, keepdims=True)
+        return np.where(rate > 0, values - mean, 0.0)
 
     def _within(self, values: Floats) -> Floats:
         """Subtract each unit's mean over its observed cells, or whiten; zero elsewhere."""
@@ -154,7 +207,7 @@ class _Sweep:
         """Cholesky factor of the period equations."""
         total = self.zz.sum(axis=0)
         if self.level is not None:
-            n = len(self.kept)
+            n = len(self.columns)
             refuse_collinear(self.sample, self.level, self.z[:, n:], total, n)
         try:
             return scipy.linalg.cho_factor(total, lower=True)
@@ -231,7 +284,7 @@ class _Sweep:
             b=by_cluster(into),
             yy=by_cluster(squares),
             n_obs=int(self.mask.sum()),
-            n_absorbed=int(self.mask.any(axis=1).sum()),
+            n_absorbed=self.absorbed,
             labels=sample.cluster_labels,
             names=(*self.names, *self.held),
         )
@@ -241,16 +294,20 @@ class _Sweep:
         residual = self.y_swept - np.einsum("m,jmt->jt", values, d)
         contrast = np.zeros((k, normal.n_params))
         contrast[:, :k] = np.eye(k)
+        by_cell = weights
+        if self.effects is not None and self.whiten is not None:  # from rows back to cells
+            by_cell = np.einsum("mjs,jst->mjt", weights, self.whiten)
         return TwoWay(
             values=values,
-            weights=weights,
+            weights=by_cell,
             influence=np.einsum("mjt,jt->jm", weights, residual),
             normal=normal,
             contrast=contrast,
             residual=residual,
             regressors=both,
             regroup=self.regroup,
-            reassigned=self.reassign,
+            # effects of cohorts move with the assignment
+            reassigned=None if self.effects is not None and self.effects.cohort else self.reassign,
         )
 
     def regroup(self, codes: Labels) -> Normal:
@@ -273,7 +330,7 @@ class _Sweep:
             b=np.add.reduceat((X * y[:, None])[order], first, axis=0),
             yy=np.add.reduceat((y**2)[order], first),
             n_obs=int(used.sum()),
-            n_absorbed=int(used.any(axis=1).sum()),
+            n_absorbed=self.absorbed,
             nested=pairs == len(np.unique(unit)),
             labels=tuple(str(label) for label in labels),
             names=(*self.names, *self.held),
@@ -281,7 +338,7 @@ class _Sweep:
 
     def reassign(self, labels: Labels) -> Draws:
         """Return the draws for labels (B, J): a cohort, or −1 for a comparator."""
-        if self.level is not None:
+        if self.level is not None or self.effects is not None:
             refits = self._covariate_refits()
             packed = refits.packed()
             n1 = max(1, int(self.sample.pilot.sum()))

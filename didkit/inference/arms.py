@@ -171,6 +171,8 @@ def clusters_by_term(estimate: Estimate) -> tuple[Ints, Ints]:
     elif estimate.contributions is not None:
         used = np.isfinite(estimate.contributions)
     others = ~sample.pilot if sample.sets is None else (sample.sets > 0).any(axis=0)
+    if sample.not_yet:  # pilots serve until they start
+        others = np.ones_like(sample.pilot)
     g1, g0 = (
         np.array([len(np.unique(sample.clusters[arm & column])) for column in used.T])
         for arm in (sample.pilot, others)
@@ -188,12 +190,14 @@ def _clusters(estimate: Estimate, groups: Groups | None) -> tuple[Ints, Ints]:
         first, second = (_on_both_sides(estimate, groups, arm) for arm in (True, False))
         return first, second
     codes = sample.clusters if groups is None else groups.codes[:, 0]
-    used = (
-        np.ones((len(sample.units), estimate.n_terms), dtype=bool)
-        if estimate.contributions is None
-        else np.isfinite(estimate.contributions)
-    )
-    arms = (sample.pilot, np.ones_like(sample.pilot) if sample.sets is not None else ~sample.pilot)
+    everyone = sample.sets is not None or sample.not_yet  # pilots serve other pilots too
+    arms = (sample.pilot, np.ones_like(sample.pilot) if everyone else ~sample.pilot)
+    if estimate.contributions is None:  # the same for every term: counted once
+        first, second = (
+            np.full(estimate.n_terms, np.count_nonzero(np.bincount(codes[arm]))) for arm in arms
+        )
+        return first, second
+    used = np.isfinite(estimate.contributions)
     first, second = (
         np.array([len(np.unique(codes[arm & column])) for column in used.T]) for arm in arms
     )

@@ -25,6 +25,7 @@ from didkit.inference.groups import (
     part_of,
 )
 from didkit.inference.student import from_covariance
+from didkit.linear import Normal
 from didkit.results import Estimate, JointTest
 
 __all__ = ["ClusterRobust"]
@@ -32,7 +33,7 @@ __all__ = ["ClusterRobust"]
 Floats = NDArray[np.float64]
 Kind = Literal["CR0", "CR1", "CR2", "CR3", "CR3J"]
 Degrees = Literal["bell-mccaffrey", "welch", "g-1", "normal"]
-Factor = Literal["clusters", "full", "nested"]
+Factor = Literal["clusters", "full", "nested", "fixest"]
 
 _DEFAULT_DF: dict[str, Degrees] = {
     "CR0": "normal",
@@ -54,6 +55,7 @@ _FACTOR_WORDS = {
     "clusters": "G/(G−1)",
     "full": "(N−1)/(N−K)·G/(G−1), K with the unit effects",
     "nested": "(N−1)/(N−K)·G/(G−1), K without the unit effects",
+    "fixest": "(N−1)/(N−K)·G/(G−1), G the fewest, K without effects nested in clusters",
 }
 
 
@@ -70,10 +72,12 @@ class ClusterRobust:
     df : {"bell-mccaffrey", "welch", "g-1", "normal"}, optional
         By default Bell–McCaffrey with CR2, normal with CR0, G − 1 with the others. Welch's exists
         for comparisons of one number a unit.
-    factor : {"clusters", "full", "nested"}
+    factor : {"clusters", "full", "nested", "fixest"}
         Small-sample factor of CR1: G/(G−1); the same times (N−1)/(N−K) with K counting the
         absorbed unit effects (Stata's and statsmodels' regression with dummies); or not counting
-        them (fixest, Stata's xtreg).
+        them (fixest, Stata's xtreg). ``"fixest"`` is for two ways: what fixest does by default,
+        G the fewer clusters in all three parts, and K without unit effects and, where one way is
+        "period", without period effects.
     by : str, mapping, or two of these, optional
         What is a cluster, by default what the design says (a unit). ``"unit"``; ``"period"``;
         ``"set"`` (a pilot and its matched set); a column of ``panel.units`` such as ``"region"``;
@@ -151,12 +155,19 @@ class ClusterRobust:
                 where="ClusterRobust(by=)",
                 todo="for example ClusterRobust('CR1', by=('unit', 'period'))",
             )
+        if not self._two and self.factor == "fixest":
+            raise InferenceError(
+                needed="factor='fixest' with two ways to cluster only",
+                found=f"by={by_in_words(self.by)}",
+                where="ClusterRobust(factor=)",
+                todo="one way, fixest's factor is factor='nested'",
+            )
         if self._two and self.factor == "nested":
             raise InferenceError(
                 needed="factor='clusters' or factor='full' with two ways to cluster",
                 found="factor='nested': units lie inside the clusters of one way only",
                 where="ClusterRobust(by=)",
-                todo="choose one of the two",
+                todo="choose one of the two, or factor='fixest'",
             )
         only = ("g-1", "normal") if self._two else tuple(one for one in _DF_WORDS if one != "welch")
         if self.by is not None and self.df_used not in only:
@@ -188,7 +199,7 @@ class ClusterRobust:
         exists = with_variance(estimate, repr(self), groups)
         covariance = np.full((estimate.n_terms,) * 2, np.nan)
         made = sum(
-            sign * self._covariance(estimate, part, exists)
+            sign * self._covariance(estimate, part, exists, parts)
             for sign, part in zip((1, 1, -1), parts, strict=False)
         )
         said: tuple[str, ...] = lost_in_words(estimate, exists)
@@ -238,8 +249,10 @@ class ClusterRobust:
                 # one pilot is refused for what it is, before what the estimate lacks
                 with_variance(estimate, repr(self))
                 raise self._lacks(estimate, "cross-products by cluster")
-            scores = np.zeros((len(labels), estimate.n_terms))
-            np.add.at(scores, estimate.sample.clusters, estimate.influence)
+            member = estimate.sample.clusters
+            scores = np.stack(
+                [np.bincount(member, own, len(labels)) for own in estimate.influence.T], axis=1
+            )
             return [], [Part(len(labels), labels, None, None, scores)]
         ways = self.by if isinstance(self.by, tuple) else (self.by,)
         groups = [groups_of(estimate, way, repr(self)) for way in ways]
@@ -250,13 +263,19 @@ class ClusterRobust:
             raise self._lacks(estimate, "cross-products by groups of cells")
         return groups, there
 
-    def _covariance(self, estimate: Estimate, part: Part, exists: NDArray[np.bool_]) -> Floats:
+    def _covariance(
+        self, estimate: Estimate, part: Part, exists: NDArray[np.bool_], parts: list[Part]
+    ) -> Floats:
         normal = part.normal
         if normal is not None and part.contrast is not None:
             rows = part.contrast[exists]
             if self.kind == "CR0":
                 return linear.cr0(normal, rows)
-            if self.kind == "CR1":
+            if self.kind == "CR1" and self.factor == "fixest":
+                fewest, free = _fewest(parts), _free(normal, part.contrast, self.by)
+                scale = (normal.n_obs - 1) / (normal.n_obs - free) * fewest / (fewest - 1)
+                return np.asarray(scale * linear.cr0(normal, rows))
+            if self.kind == "CR1" and self.factor != "fixest":
                 return linear.cr1(normal, rows, self.factor)
             if self.kind == "CR2":
                 return linear.cr2(normal, rows)
@@ -447,6 +466,19 @@ def _fewest(parts: list[Part]) -> int:
     return min(part.count for part in parts)
 
 
+def _free(normal: Normal, contrast: Floats, by: object) -> int:
+    """Count parameters without effects nested in clusters: fixest's K, with its constant.
+
+    Unit effects always are; period effects where a way to cluster is "period".
+    """
+    nested = isinstance(by, tuple) and "period" in by
+    held = [
+        name.startswith("period ") and not contrast[:, i].any()
+        for i, name in enumerate(normal.names)
+    ]
+    return normal.n_params - (sum(held) if nested else 0) + 1
+
+
 def _clusters_in_words(estimate: Estimate, groups: list[Groups], parts: list[Part]) -> str:
     """Say how many clusters there are, and of what."""
     sample = estimate.sample
@@ -458,7 +490,7 @@ def _clusters_in_words(estimate: Estimate, groups: list[Groups], parts: list[Par
     if groups and (not groups[0].whole or sample.sets is not None):
         return f"{parts[0].count} clusters by {groups[0].name}"
     codes = groups[0].codes[:, 0] if groups else sample.clusters
-    pilots = len(np.unique(codes[sample.pilot]))
+    pilots = int(np.count_nonzero(np.bincount(codes[sample.pilot])))
     by = f" by {groups[0].name}" if groups else ""
     if parts[0].count < len(sample.units):
         some = "all" if pilots == parts[0].count else str(pilots)

@@ -46,6 +46,7 @@ from didkit.inference.donald_lang import DonaldLang
 from didkit.inference.ferman_pinto import FermanPinto
 from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
+from didkit.inference.placebo_variance import PlaceboVariance
 from didkit.inference.sign_flips import SignFlips
 from didkit.results import Estimate, Inference
 
@@ -59,6 +60,8 @@ _ROUNDING = 1e-9  #: an effective number of comparators within this of the pilot
 _SMALL = 4 + 1e-9  #: effective comparators in a set up to which signs are flipped
 _NEVER = 3  #: pilots up to which the restricted wild bootstrap rejects nothing
 _TRIAL = 19  #: draws of a trial, to see whether a method serves
+_VERY_MANY = 5_000  #: units above which nothing is fitted again without each
+_MANY_PILOTS = 100  #: pilots from which CR1 with G − 1 degrees of freedom holds its size
 _LEAST = 0.05  #: least attainable p above which a permutation decides nothing
 
 
@@ -96,6 +99,10 @@ def recommend(estimate: Estimate) -> Advice:
     n1, n0 = int(n1s.max()), int(n0s.max())
     who = f"{n1} pilots, {n0} comparators"
     sample = estimate.sample
+    if estimate.placebos is not None and not sample.clustered_above and n0 > n1:
+        case = 1 if n1 == 1 else 6
+        why = "placebo variance, as weights are chosen by the outcome"
+        return Advice(PlaceboVariance(), case, (f"inference by rule {case} ({who}): {why}",))
     if estimate.reassigned is None or sample.clustered_above:
         return _without_permutation(estimate, n1, who)
     if n1 == 1:
@@ -195,6 +202,9 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
             6,
             (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
         )
+    if _too_many_to_refit(estimate, n1):
+        why = "CR1, as there are too many units to refit without each"
+        return Advice(ClusterRobust("CR1"), 6, (f"inference by rule 6 ({who}): {why}",))
     exchange = estimate.exchanged
     shared = reuse_in_words(estimate)
     who = f"{who}, matched sets; {shared or 'no comparator serves two pilots'}"
@@ -234,6 +244,14 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
         f"exists, as {undropped}"
     )
     return Advice(chosen, 6, (f"inference by rule 6 ({who}): {why}",))
+
+
+def _too_many_to_refit(estimate: Estimate, n1: int) -> bool:
+    """Whether one pool has so many units, on both sides, that CR1 serves and a jackknife cannot."""
+    sample = estimate.sample
+    if estimate.influence is None or sample.sets is not None or sample.clustered_above:
+        return False
+    return len(sample.units) >= _VERY_MANY and min(n1, len(sample.units) - n1) >= _MANY_PILOTS
 
 
 def _largest_set(sets: Floats | None) -> float:

@@ -86,6 +86,11 @@ def site_means(
     Individuals who leave or do not answer are not like those who do: a mean of those who answered
     can move because other people answered. Compare ``wai_n`` between periods before the means.
 
+    Repeated cross-sections, with other people in each period, come down to this panel: with each
+    mean weighted by its number, ``DiD(sampling="wai_n")`` is the least-squares regression of
+    people's scores on effects of site and period, with the same standard error by site. Without
+    it each site counts once.
+
     Examples
     --------
     >>> frame = pd.DataFrame(

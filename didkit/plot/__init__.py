@@ -30,6 +30,7 @@ from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
+from didkit.plot.synthetic import donor_weights, synthetic
 
 __all__ = [
     "breakdown",
@@ -37,6 +38,7 @@ __all__ = [
     "contamination",
     "contrast_study",
     "detectable_effect",
+    "donor_weights",
     "draw",
     "event_study",
     "forest",
@@ -59,5 +61,6 @@ __all__ = [
     "reuse",
     "rollout",
     "study",
+    "synthetic",
     "trends",
 ]

@@ -13,6 +13,7 @@ from didkit.check import (
     Contamination,
     ContrastStudy,
     DetectableEffect,
+    FunctionalForm,
     LeaveOneOut,
     OtherComparators,
     PlaceboPilots,
@@ -32,6 +33,7 @@ from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
 from didkit.plot.events import event_study, pre_trends
 from didkit.plot.forests import forest
+from didkit.plot.functional_forms import functional_form
 from didkit.plot.histogram import placebo_pilots
 from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
@@ -47,6 +49,7 @@ from didkit.plot.rollouts import rollout
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
+from didkit.plot.synthetic import donor_weights, synthetic
 from didkit.results import Estimate, Finding
 from didkit.simulate.studies import Study
 
@@ -57,6 +60,7 @@ _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
     Contamination: contamination,
     ContrastStudy: contrast_study,
     DetectableEffect: detectable_effect,
+    FunctionalForm: functional_form,
     LeaveOneOut: leave_one_out,
     OtherComparators: other_comparators,
     PlaceboPilots: placebo_pilots,
@@ -65,12 +69,14 @@ _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
     RegressionToTheMean: regression_to_the_mean,
 }
 _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
+    "donor_weights": donor_weights,
     "event_study": event_study,
     "forest": forest,
     "gap": gap,
     "leverage": leverage,
     "long_differences": long_differences,
     "permutation": permutation,
+    "synthetic": synthetic,
     "trends": trends,
 }
 _OF_DESIGN: dict[str, Callable[..., Axes]] = {
@@ -104,8 +110,9 @@ def draw(
     ax : Axes, optional
         Where to draw; by default a new figure.
     kind : str, optional
-        Another picture of an estimate: "event_study", "forest", "gap", "leverage",
-        "long_differences", "permutation" or "trends". A design: "neighbour_graph" or "rollout",
+        Another picture of an estimate: "donor_weights", "event_study", "forest", "gap",
+        "leverage", "long_differences", "permutation", "synthetic" or "trends". A
+        design: "neighbour_graph" or "rollout",
         and "matched", "missing" or "trends", which need `metric`. All others have one.
     metric : str, optional
         For "matched", "missing" and "trends" of a design, and only there.
@@ -186,6 +193,8 @@ def _usual(estimate: Estimate) -> str:
         return "gap"
     if estimate.reference is not None or ("period" in terms.columns and estimate.n_terms > 1):
         return "event_study"
+    if estimate.synthetic is not None and estimate.n_terms == 1:
+        return "synthetic"
     return "trends" if estimate.n_terms == 1 else ""
 
 

@@ -69,7 +69,9 @@ def trends(
     """
     if isinstance(result, Estimate):
         sample = result.sample
-        change = float(result.values[0]) if result.n_terms == 1 else None
+        own = result.design.panel.metric(result.metric).unit
+        alike = result.metric.unit == own  # a ratio cannot be taken off a line of rates
+        change = float(result.values[0]) if result.n_terms == 1 and alike else None
     else:
         if metric is None:
             raise EstimationError(

@@ -24,6 +24,7 @@ from didkit.results.asking import (
     no_such_term,
     not_an_object,
 )
+from didkit.results.averages import average_in_words, averages
 from didkit.results.draws import Draws, Exchange, Labels
 from didkit.results.leverage import leverage_table, who_carries
 from didkit.results.uncertainty import Uncertainty
@@ -82,8 +83,16 @@ class Estimate:
     resampled : callable, optional
         Counts (B, J) of how often each unit stands in a resample → values (B, k); NaN where there
         is none.
+    placebos : callable, optional
+        Labels (B, J) of cohorts, −1 for comparators, −2 for units left out → values (B, k), and
+        the ratio (B,) of the root mean squares of the gaps after and before the start.
+    synthetic : DataFrame, optional
+        Weights that the data chose: ``start, kind`` (unit or period), ``pilot`` ("" where one
+        mixture serves all), ``label, name, weight``.
     reference : DataFrame, optional
         Rows shown with estimate 0: the reference period.
+    fitted : callable, optional
+        The same model fitted by linearmodels: what `regression` returns.
     facts : mapping
         Further numbers for ``glance()``.
     notes : tuple of str
@@ -106,7 +115,10 @@ class Estimate:
     exchanged: Exchange | None = None
     assignable: NDArray[np.bool_] | None = None
     resampled: Callable[[Labels], Floats] | None = None
+    placebos: Callable[[Labels], tuple[Floats, Floats]] | None = None
+    synthetic: pd.DataFrame | None = None
     reference: pd.DataFrame | None = None
+    fitted: Callable[[], Any] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     _attached: Uncertainty | None = None
@@ -278,6 +290,7 @@ class Estimate:
         return pd.DataFrame([row])
 
     leverage = leverage_table
+    averages = averages
 
     def effective_clusters(self) -> float:
         """Effective number of clusters G*(0), the least over the terms; NaN where not defined.
@@ -457,6 +470,31 @@ class Estimate:
             raise not_an_object(check, "check")
         return check.run(self)
 
+    def regression(self) -> Any:
+        """Fit the same model by linearmodels, for who wants to see it there.
+
+        Returns
+        -------
+        PanelEffectsResults or AbsorbingLSResults
+            Of linearmodels, with the same cells, effects and weights. Its parameters are
+            ``term_1, term_2, …`` in the order of the terms, then the covariates. Its standard
+            errors are clustered as the design says, with linearmodels' own small-sample factor:
+            ``didkit.estimate.regression`` says how each becomes one of `ClusterRobust`.
+
+        Raises
+        ------
+        EstimationError
+            If the estimate is no least-squares fit with effects of units and periods.
+        """
+        if self.fitted is None:
+            raise EstimationError(
+                needed="a regression with effects of units and periods",
+                found=f"{self.estimator!r}",
+                where="regression",
+                todo="use DiD() or EventStudy() against one pool of comparators",
+            )
+        return self.fitted()
+
     # -- shown -----------------------------------------------------------------------------------
 
     def _shown(self) -> pd.DataFrame:
@@ -479,6 +517,7 @@ class Estimate:
             "",
             tables.to_markdown(self._shown()),
             *(f"{name} = {tables.number(value)}" for name, value in self.facts.items()),
+            *((other,) if (other := average_in_words(self)) else ()),
             *(f"Note: {note}." for note in self.all_notes),
         ]
         return "\n".join(lines)

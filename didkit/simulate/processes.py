@@ -140,6 +140,12 @@ class PanelProcess:
         several pilots. Otherwise nobody serves twice.
     effect : float, default 0
         Added to a pilot's cells from its start on, in the outcome's unit.
+    growth : float, default 0
+        Added to that for each period since the start.
+    by_start : float, default 0
+        Added to that for each period between the first start of all and the pilot's own. With
+        either the truth is named by term: "att" is the mean over the pilots' cells from their
+        starts on, "event time e" that over the pilots seen then (0 before the start).
 
     Raises
     ------
@@ -170,6 +176,8 @@ class PanelProcess:
     sets: int | None = None
     shared: bool = False
     effect: float = 0.0
+    growth: float = 0.0
+    by_start: float = 0.0
 
     def __post_init__(self) -> None:
         _check(
@@ -184,7 +192,10 @@ class PanelProcess:
                 _between("between", self.between, 0, np.inf),
                 _between("within", self.within, 0, np.inf, ends=False),
                 _between("ar1", self.ar1, -1, 1, ends=False),
-                _between("effect", self.effect, -np.inf, np.inf),
+                *(
+                    _between(name, getattr(self, name), -np.inf, np.inf)
+                    for name in ("effect", "growth", "by_start")
+                ),
                 _noise(self.noise),
                 _between("region_correlation", self.region_correlation, 0, 1),
             ],
@@ -319,8 +330,22 @@ class PanelProcess:
             e = (1 - c) ** 0.5 * e + c**0.5 * r[self._places(rng, pilot)]
         y = self.between * rng.standard_normal((n, 1))
         y = y + self.within * scales(self.noise, pilot, size)[:, None] * e
-        y[at] += self.effect * (np.arange(n_periods) >= first[:, None])
-        return Drawn(filled(design, OUTCOME, y, sample, sizes=size), OUTCOME.name, self.effect)
+        since = np.arange(n_periods) - first[:, None]
+        late = (first - self.before)[:, None]
+        effects = self.effect + self.growth * since + self.by_start * late
+        y[at] += np.where(since >= 0, effects, 0.0)
+        truth = self._truth(since, effects)
+        return Drawn(filled(design, OUTCOME, y, sample, sizes=size), OUTCOME.name, truth)
+
+    def _truth(self, since: NDArray[np.int64], effects: Floats) -> float | dict[str, float]:
+        """Return the true effect: one number where it is one, otherwise by term."""
+        if self.growth == 0 and self.by_start == 0:
+            return self.effect
+        made = {"att": float(effects[since >= 0].mean())}
+        for e in range(int(since.min()), int(since.max()) + 1):
+            name = f"event time {e:+d}" if e else "event time 0"
+            made[name] = float(effects[since == e].mean()) if e >= 0 else 0.0
+        return made
 
     def _places(self, rng: np.random.Generator, pilot: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Region of each unit: random and equally many, or the pilots in the first ones."""

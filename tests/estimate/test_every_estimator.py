@@ -63,14 +63,14 @@ CASES = {
     "TwoStage": Case(dk.TwoStage()),
     "TwoStage dynamic": Case(dk.TwoStage(by="dynamic")),
     "LPDiD": Case(dk.LPDiD()),
-    "RothSantAnna": Case(dk.RothSantAnna(), linear=False),
-    "RothSantAnna dynamic": Case(dk.RothSantAnna(by="dynamic"), linear=False),
+    "RothSantAnna": Case(dk.RothSantAnna(), linear=False, levels=False),  # β moves
+    "RothSantAnna dynamic": Case(dk.RothSantAnna(by="dynamic"), linear=False, levels=False),
     "Switching": Case(dk.Switching()),
     "SyntheticControl": Case(dk.SyntheticControl(), linear=False, exact=np.inf, levels=False),
     "AugmentedSyntheticControl": Case(
         dk.AugmentedSyntheticControl(), linear=False, exact=np.inf, levels=False
     ),
-    "SyntheticDiD": Case(dk.SyntheticDiD(), linear=False, exact=1e-6),
+    "SyntheticDiD": Case(dk.SyntheticDiD(), linear=False, exact=1e-6, levels=False),  # ridge
     "MatrixCompletion": Case(dk.MatrixCompletion(), linear=False, exact=1e-2, scale=False),
     "ChangesInChanges": Case(
         dk.ChangesInChanges(), staggered=False, linear=False, exact=np.inf, levels=False
