@@ -114,10 +114,12 @@ def differences_group_time(frame: pd.DataFrame, covariates: tuple[str, ...]) -> 
     from differences import ATTgt
 
     data = frame.assign(first=frame["first"].where(frame["first"] > 0)).set_index(["id", "year"])
-    made = ATTgt(data=data, cohort_name="first", base_period="universal")
-    made.fit("y" + (" ~ " + " + ".join(covariates) if covariates else ""), est_method="dr",
-             control_group="never_treated", progress_bar=False)  # fmt: skip
-    table = made.aggregate("event", overall=False)
+    made = ATTgt(data=data, cohort_column="first", base_period="universal")
+    result = made.fit(
+        "y" + (" ~ " + " + ".join(covariates) if covariates else ""), est_method="dr",
+        control_group="never_treated", progress_bar=False,
+    )  # fmt: skip
+    table = result.aggregate("event", overall=False)
     table.columns = [column[-1] for column in table.columns]
     return {
         int(e): (float(r["ATT"]), float(r["std_error"])) for e, r in table.iterrows()

@@ -10,10 +10,18 @@ there before.
   matched on `Covariates`: `Matching`, `EntropyBalancing`, `CardinalityMatching`,
   `SyntheticWeights`; by weights of covariates learnt before the start: `learn_weights`; how alike
   they are: `Balance`.
-* Estimators: `Gap`, `DiD`, `EventStudy`.
-* Inference: `ClusterRobust`, `Permutation`, `Jackknife`; without one, the design's own.
+* From a long frame with a column of starts: `Design.from_frame`, `NotYetTreated`.
+* Estimators: `Gap`, `DiD`, `EventStudy`; several starts: `GroupTime`, `SunAbraham`,
+  `ExtendedTwoWay`, `Stacked`, `Imputation`, `TwoStage`, `LPDiD`, `RothSantAnna`; leaving and doses:
+  `Switching`, `DoseResponse`; mixtures: `SyntheticControl`, `SyntheticDiD`,
+  `AugmentedSyntheticControl`, `MatrixCompletion`; `DoublyRobust`, `PoissonDiD`,
+  `ChangesInChanges`, `TripleDifference`. Which suits: `recommend_estimator`; side by side:
+  `compare`.
+* Inference: `ClusterRobust`, `Permutation`, `Jackknife`, `Bootstrap`; without one, the design's
+  own.
 * Checks: `PreTrends`, `PlaceboStart`, `PlaceboPilots`, `LeaveOneOut`, `OtherComparators`,
-  `Contamination`, `RegressionToTheMean`, `DetectableEffect`; before the data: `Power`, `Variation`.
+  `Contamination`, `RegressionToTheMean`, `DetectableEffect`, `FunctionalForm`; of two-way fixed
+  effects: `GoodmanBacon`, `TwoWayWeights`; before the data: `Power`, `Variation`.
 * Report: `Plan`, `evaluate`, `Evaluation`.
 * Pictures: `plot`, and `.plot()` of every result. Panels with a known answer: `simulate`.
 

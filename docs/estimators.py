@@ -40,6 +40,18 @@ FEW = PanelProcess(
     growth=-0.5,
     by_start=-0.5,
 )
+MOSTLY = PanelProcess(
+    pilots=60,
+    comparators=10,
+    before=4,
+    after=7,
+    starts=(1 / 5, 1 / 5, 1 / 5, 1 / 5, 1 / 5),
+    ar1=0.4,
+    effect=-1.0,
+    growth=-0.5,
+    by_start=-0.5,
+)
+DESIGNS = {"60 v 90": MANY, "9 v 141": FEW, "60 v 10": MOSTLY}
 ESTIMATORS = {
     "two-way fixed effects: DiD()": dk.DiD(),
     "GroupTime()": dk.GroupTime(),
@@ -54,7 +66,7 @@ BY_TIME = {
     "two-way event study: EventStudy()": dk.EventStudy(),
     'GroupTime(by="dynamic")': dk.GroupTime(by="dynamic"),
     'SunAbraham(by="dynamic")': dk.SunAbraham(by="dynamic"),
-    'Stacked(by="dynamic")': dk.Stacked(by="dynamic"),
+    'Stacked(after=1, by="dynamic")': dk.Stacked(after=1, by="dynamic"),
     'LPDiD(by="dynamic")': dk.LPDiD(by="dynamic"),
     "Switching()": dk.Switching(),
 }
@@ -62,9 +74,9 @@ TERM = "event time +1"  # reached by every cohort
 
 
 def measured(seeds: int, jobs: int) -> pd.DataFrame:
-    """Study every estimator on both designs."""
+    """Study every estimator on every design."""
     rows = []
-    for design, process in (("60 v 90", MANY), ("9 v 141", FEW)):
+    for design, process in DESIGNS.items():
         for table, term in ((ESTIMATORS, "att"), (BY_TIME, TERM)):
             for name, estimator in table.items():
                 methods = {"normal": dk.ClusterRobust("CR0")}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from didkit.design.against import Against, Pool
+from didkit.design.not_yet import NotYetTreated
 from didkit.design.rollout import Rollout
-from didkit.errors import DesignError, first_few
-from didkit.panel import Panel, unit_id
+from didkit.errors import DesignError, first_few, is_number
+from didkit.panel import Metric, Panel, unit_id
 
 if TYPE_CHECKING:
     from didkit.design.design import Design
 
-__all__ = ["from_frame"]
+__all__ = ["from_frame", "never_in_words"]
 
 _NEVER = "missing, 0 or infinite"
 
@@ -29,7 +33,7 @@ def from_frame(
     unit: str | None,
     period: str,
     start: str,
-    metrics: Sequence[str],
+    metrics: Sequence[str] | Mapping[str, Metric | str],
     never: Sequence[object] = (),
     against: Against | None = None,
     selection: Any = None,
@@ -51,8 +55,9 @@ def from_frame(
         Column with the period: whole numbers or labels, in any order of rows.
     start : str
         Column with the first treated period of the row's unit. Missing (NaN, NaT, None), infinite
-        or 0 means never treated; the notes say how many units by which.
-    metrics : sequence of str
+        or 0 means never treated; the notes say how many units by which. Where 0 is a period of
+        the frame, say ``never=[0]`` if it means never.
+    metrics : sequence of str, or mapping of str to Metric
         Columns with outcomes, covariates and weights.
     never : sequence, optional
         Further values of `start` that mean never treated (10000, "never").
@@ -90,21 +95,16 @@ def from_frame(
     ... )
     Design(1 pilot, 2 comparators, 2003 to 2004; against every other authority)
     """
-    for name, argument in ((unit, "unit"), (period, "period"), (start, "start")):
-        if name is not None and name not in frame.columns:
-            raise DesignError(
-                needed=f"a column {name!r}",
-                found=f"columns {first_few(frame.columns, 8)}",
-                where=f"Design.from_frame({argument}=)",
-                todo="name a column of the frame",
-            )
+    _check(frame, unit=unit, period=period, start=start)
+    metrics, never = _metrics(metrics), _listed(never)
     if (
         len(frame) >= _LARGE
         and isinstance(frame, pd.DataFrame)
         and unit is not None
         and selection is not None
-        and not (clusters or attributes or design)
-        and (against is None or (isinstance(against, Pool) and against == Pool()))
+        and not (attributes or design or isinstance(metrics, Mapping))
+        and (against is None or against in (Pool(), NotYetTreated()))
+        and (clusters is None or isinstance(clusters, str))
     ):
         from didkit.design.laid import laid_out
 
@@ -115,9 +115,19 @@ def from_frame(
             start=start,
             metrics=metrics,
             never=never,
-            against=Pool(),
+            against=Pool() if against is None else against,
+            clusters=clusters,
             slowly=lambda: _through_panel(
-                cls, frame, unit, period, start, metrics, never, against, selection
+                cls,
+                frame,
+                unit,
+                period,
+                start,
+                metrics,
+                never,
+                against,
+                selection,
+                clusters=clusters,
             ),
         )
         if quick is not None:
@@ -144,7 +154,7 @@ def _through_panel(
     unit: str | None,
     period: str,
     start: str,
-    metrics: Sequence[str],
+    metrics: Sequence[str] | Mapping[str, Metric | str],
     never: Sequence[object],
     against: Against | None,
     selection: Any,
@@ -163,12 +173,12 @@ def _through_panel(
         made if whole is None else made.assign(**{period: whole}),
         unit=id_column,
         period=period,
-        metrics=list(metrics),
+        metrics=metrics,
         attributes=[*attributes, *([clusters] if clusters and clusters not in attributes else [])],
         identity="any",
         calendar=_calendar(made[period] if whole is None else whole),
     )
-    starts = _starts(made, id_column, start, never, panel)
+    starts, said = _starts(made, id_column, start, never, panel)
     if not starts:
         raise DesignError(
             needed="at least one unit with a start",
@@ -183,7 +193,7 @@ def _through_panel(
             where="Design.from_frame",
             todo="write against=NotYetTreated(): units then serve until they start",
         )
-    return cls(
+    done = cls(
         panel,
         Rollout(starts),
         against=Pool() if against is None else against,
@@ -191,6 +201,7 @@ def _through_panel(
         clusters=clusters,
         **design,
     )
+    return cls._from(replace(done._spec, said=said))
 
 
 _ROW = "row of the frame"
@@ -222,10 +233,85 @@ def _calendar(column: pd.Series) -> Any:
     return [str(one) for one in seen.tolist()]
 
 
+def _check(frame: Any, **columns: str | None) -> None:
+    """Refuse what is no data frame, and columns that it does not have exactly once."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DesignError(
+            needed="a pandas DataFrame",
+            found=type(frame).__name__,
+            where="Design.from_frame",
+            todo="make one, e.g. pandas.DataFrame(data)",
+        )
+    for argument, name in columns.items():
+        count = int((frame.columns == name).sum())
+        if name is not None and count != 1:
+            raise DesignError(
+                needed=f"{'a' if count == 0 else 'one'} column {name!r}",
+                found=f"{'' if count == 0 else f'{count} of that name among '}"
+                f"columns {first_few(frame.columns, 8)}",
+                where=f"Design.from_frame({argument}=)",
+                todo="name a column of the frame"
+                if count == 0
+                else "take out or rename all of them but one",
+            )
+
+
+def _metrics(given: Any) -> Any:
+    """Return the names of the metrics' columns, or the mapping of column to metric as it is."""
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, Mapping):
+        return given
+    if not isinstance(given, Iterable):
+        raise DesignError(
+            needed="the names of the columns with numbers",
+            found=f"a {type(given).__name__}: {given!r}",
+            where="Design.from_frame(metrics=)",
+            todo='write metrics=["y"]',
+        )
+    return list(given)
+
+
+def _listed(never: Any) -> list[object]:
+    """Return the further values that mean never treated."""
+    if isinstance(never, str) or not isinstance(never, Iterable):
+        raise DesignError(
+            needed="a list of the values that mean never treated",
+            found=f"a {type(never).__name__}: {never!r}",
+            where="Design.from_frame(never=)",
+            todo=f"write never=[{never!r}]",
+        )
+    return list(never)
+
+
+def _why_never(column: pd.Series, never: Sequence[object]) -> NDArray[Any]:
+    """Return, row by row, by which value a unit is never treated; "" where it has a start."""
+    if not pd.api.types.is_numeric_dtype(column):
+        number = column.astype(object).map(lambda one: one if is_number(one) else np.nan)
+        number = number.astype(np.float64)
+    else:
+        number = column
+    value = number.to_numpy(dtype=np.float64, na_value=np.nan)
+    said = column.isin(list(never)).to_numpy(dtype=bool)
+    why = np.where(said, [_label(raw) for raw in column.tolist()], "").astype(object)
+    why[value == 0] = "0"
+    why[np.isinf(value)] = "infinite"
+    why[column.isna().to_numpy()] = "missing"
+    return why
+
+
+def never_in_words(start: str, kinds: Mapping[str, int], n_units: int) -> tuple[str, ...]:
+    """Say how many units are never treated, by which value of the column of starts."""
+    if not kinds:
+        return ()
+    by = ", ".join(f"{kind} ({count:,})" for kind, count in sorted(kinds.items()))
+    return (f"{sum(kinds.values()):,} of {n_units:,} units are never treated: {start!r} is {by}",)
+
+
 def _starts(
     frame: pd.DataFrame, unit: str, start: str, never: Sequence[object], panel: Panel
-) -> dict[str, str]:
-    """Return unit → label of its start, of units that start."""
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return unit → label of its start, of units that start, and who never does in words."""
     column = frame[start]
     if pd.api.types.is_datetime64_any_dtype(column):
         raise DesignError(
@@ -238,16 +324,24 @@ def _starts(
             "date belongs to is a decision that the data do not hold; a missing start stays "
             "missing and means never treated",
         )
-    out = column.isna().to_numpy() | column.isin(list(never)).to_numpy()
-    if pd.api.types.is_numeric_dtype(column):
-        value = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        out |= ~np.isfinite(value) | (value == 0)
+    why = _why_never(column, never)
+    if "0" in panel.periods and (why == "0").any() and not column.isin(list(never)).any():
+        raise DesignError(
+            needed="starts that mean one thing",
+            found=f"0 in {int((why == '0').sum())} rows, which is a period of the frame and the "
+            "usual sign of a unit that is never treated",
+            where=f"Design.from_frame, column {start!r}",
+            todo="write never=[0] if it means never treated; number the periods from 1 if units "
+            "start in period 0",
+        )
     given = pd.DataFrame(
         {
             "unit": [unit_id(u) for u in frame[unit].tolist()],
-            "start": np.where(out, "", [_label(s) for s in column.tolist()]),
+            "start": np.where(why != "", "", [_label(s) for s in column.tolist()]),
         }
-    ).drop_duplicates()
+    )
+    kinds = Counter(why[(why != "") & ~given["unit"].duplicated().to_numpy()].tolist())
+    given = given.drop_duplicates()
     twice = given.loc[given["unit"].duplicated(), "unit"]
     if len(twice):
         raise DesignError(
@@ -269,7 +363,8 @@ def _starts(
             todo="name values that mean never treated: never=[…]; units treated before the frame "
             "begins, or in its first period, show no change and must be taken out",
         )
-    return cast("dict[str, str]", dict(zip(there["unit"], there["start"], strict=True)))
+    starts = cast("dict[str, str]", dict(zip(there["unit"], there["start"], strict=True)))
+    return starts, never_in_words(start, kinds, len(panel.unit_ids))
 
 
 def _label(raw: object) -> str:

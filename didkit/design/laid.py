@@ -7,17 +7,21 @@ needs a panel (audit, balance, drop, …) makes one when it is first asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from dataclasses import replace
+from typing import Any, cast, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from didkit.design.against import Against, Comparison
+from didkit.design.against import Against, Comparison, Pool
 from didkit.design.design import Design
+from didkit.design.from_frame import never_in_words
+from didkit.design.log import one_sided
 from didkit.design.sample import EVERY, Sample
 from didkit.design.spec import Spec
 from didkit.design.timing import When
+from didkit.errors import is_number
 from didkit.panel import METRICS, Metric
 
 __all__ = ["Ids", "Laid", "laid_out"]
@@ -64,10 +68,13 @@ class Laid(Design):
         start: Ints,
         against: Against,
         slowly: Callable[[], Design],
+        said: tuple[str, ...] = (),
+        clusters: tuple[Ints, tuple[str, ...]] | None = None,
     ) -> None:
         self._ids, self._labels, self._matrix, self._names = ids, periods, matrix, tuple(metrics)
         self._begin = start  # position of the start, −1 for a unit that never starts
-        self._by, self._slowly = against, slowly
+        self._by, self._slowly, self._said = against, slowly, said
+        self._grouped = clusters  # code of each unit's cluster, and the labels
         self._ready: dict[str, Floats] = {}
         self._made: Design | None = None
 
@@ -169,6 +176,7 @@ class Laid(Design):
         if out.any():
             y = np.where(out, np.nan, y)
         ids = Ids(self._ids)
+        clusters, labels = self._grouped or (np.arange(len(y), dtype=np.intp), cast("Any", ids))
         made = Sample(
             metric=Metric(name=name),
             units=ids,  # type: ignore[arg-type]  # as good as a tuple, written when looked at
@@ -184,10 +192,10 @@ class Laid(Design):
             sets=None,
             aggregate="mean",
             strata=np.zeros(len(y), dtype=np.intp),
-            clusters=np.arange(len(y), dtype=np.intp),
-            cluster_labels=ids,  # type: ignore[arg-type]
+            clusters=clusters,
+            cluster_labels=labels,
             log=_log(reasons),
-            notes=(),
+            notes=self._notes(name),
             covariates=tuple(covariates),
             x=np.stack(beside, axis=1) if beside else None,
             sampling=sampling,
@@ -195,8 +203,37 @@ class Laid(Design):
             w=w,
             not_yet=self.not_yet,
         )
-        seen: Bools = np.asarray(made.mask.any(axis=1))
-        return made if seen.all() else made.keep(seen, "no value in the window")
+        seen = made.mask
+        if seen.all():
+            return made
+        after = seen & made.treated
+        others = ... if made.not_yet else ~made.pilot
+        if not after.any() or not seen[others].any():  # refused in the same words
+            return self._full().sample(
+                metric, covariates=covariates, sampling=sampling, population=population
+            )
+        own: Bools = np.asarray(seen.any(axis=1))
+        sided = made.pilot & own & ~(after.any(axis=1) & (seen & ~made.treated).any(axis=1))
+        notes = (*made.notes, *(one_sided(made) if sided.any() else ()))
+        if not own.all():
+            made = made.keep(own, "no value in the window")
+        return replace(made, notes=notes)
+
+    def _notes(self, name: str) -> tuple[str, ...]:
+        """Say what a small frame's sample would say: who never starts, and whose cells are gone."""
+        n = np.isfinite(self._values(name)).sum(axis=1)
+        notes = list(self._said)
+        if len(np.unique(self._begin[self._begin >= 0])) > 1:
+            notes.append("pilots start in different periods")
+        for which, words in (
+            (n == 0, "have no value in the window"),
+            ((n > 0) & (n < len(self._labels)), "miss at least one period"),
+        ):
+            if which.any():
+                first = ", ".join(map(str, self._ids[which][:5].tolist()))
+                more = ", …" if which.sum() > 5 else ""
+                notes.append(f"{which.sum()} ({first}{more}) units {words}")
+        return tuple(notes)
 
 
 def _log(reasons: dict[str, Bools]) -> pd.DataFrame:
@@ -222,14 +259,18 @@ def laid_out(
     never: Sequence[object],
     against: Against,
     slowly: Callable[[], Design],
+    clusters: str | None = None,
 ) -> Laid | None:
     """Return the design of a plain frame, or None where anything about it needs to be looked at.
 
     Plain: numbers throughout, one row a unit and period, consecutive periods, one start a unit
-    which is a period of the frame but the first, somebody who starts and somebody to compare with.
+    which is a period of the frame but the first, somebody who starts and somebody to compare with;
+    clusters of whole units, by whole numbers or text.
     """
     columns = [unit, period, start, *metrics]
-    if not frame.columns.is_unique or any(one in METRICS for one in metrics):
+    if frame.empty or not frame.columns.is_unique or any(one in METRICS for one in metrics):
+        return None
+    if any(one not in frame.columns for one in columns):
         return None
     if any(not _plain(frame[one]) for one in columns) or any(
         not pd.api.types.is_integer_dtype(frame[one]) for one in (unit, period)
@@ -252,13 +293,27 @@ def laid_out(
     else:
         ids, flat = code, None
         at = None
-    begin = _begin(frame[start], at, n_periods, len(ids), never)
-    if begin is None:
+    found = _begin(frame[start], at, n_periods, len(ids), never)
+    if found is None:
+        return None
+    begin, kinds = found
+    if "0" in kinds and first <= 0 <= last and not any(one == 0 for one in never):
+        return None
+    if ((begin >= 0) & (begin < first)).any():  # treated before the frame begins, not never
         return None
     begin = np.where(begin < 0, -1, begin - first)
     starts = np.unique(begin[begin >= 0])
-    if not len(starts) or starts[0] < 1 or starts[-1] >= n_periods or (begin >= 0).all():
+    if not len(starts) or starts[0] < 1 or starts[-1] >= n_periods:
         return None
+    if (begin >= 0).all() and (isinstance(against, Pool) or len(starts) < 2):
+        return None
+    grouped = None
+    if clusters is not None:
+        if clusters in columns or clusters not in frame.columns:
+            return None
+        grouped = _grouped(frame[clusters], at, n_periods, len(ids))
+        if grouped is None:
+            return None
 
     def matrix(name: str) -> Floats:
         values = frame[name].to_numpy(dtype=np.float64)
@@ -271,7 +326,8 @@ def laid_out(
     if any(np.isinf(frame[name].to_numpy(dtype=np.float64)).any() for name in metrics):
         return None
     labels = tuple(str(t) for t in range(first, last + 1))
-    return Laid(ids, labels, matrix, metrics, begin, against, slowly)
+    said = never_in_words(start, kinds, len(ids))
+    return Laid(ids, labels, matrix, metrics, begin, against, slowly, said, grouped)
 
 
 def _plain(column: pd.Series) -> bool:
@@ -307,8 +363,11 @@ def _codes(u: NDArray[Any]) -> tuple[NDArray[Any], Ints]:
 
 def _begin(
     column: pd.Series, at: Ints | None, n_periods: int, n_units: int, never: Sequence[object]
-) -> NDArray[np.int64] | None:
-    """Return each unit's start, −1 for never; None where it varies within a unit or is odd."""
+) -> tuple[NDArray[np.int64], dict[str, int]] | None:
+    """Return each unit's start, −1 for never, and how many are never treated by which value.
+
+    None where a start varies within a unit or is odd.
+    """
     given = column.to_numpy()
     if at is None:
         by = given.reshape(-1, n_periods)
@@ -327,10 +386,41 @@ def _begin(
             same |= np.isnan(back) & np.isnan(given)
         if not same.all():
             return None
-    out = (value == 0) | np.isin(value, [x for x in never if isinstance(x, (int, float))])
+    by = {"0": value == 0}
     if value.dtype.kind == "f":
-        out |= ~np.isfinite(value)
-    whole = np.where(out, 0, value)
+        by |= {"missing": np.isnan(value), "infinite": np.isinf(value)}
+    known = np.logical_or.reduce(list(by.values()))
+    for one in never:
+        if is_number(one):
+            by[str(one)] = (value == one) & ~known
+            known |= by[str(one)]
+    whole = np.where(known, 0, value)
     if (whole != np.round(whole)).any() or (whole < 0).any():
         return None
-    return np.where(out, -1, whole.astype(np.int64))
+    kinds = {kind: int(there.sum()) for kind, there in by.items() if there.any()}
+    return np.where(known, -1, whole.astype(np.int64)), kinds
+
+
+def _grouped(
+    column: pd.Series, at: Ints | None, n_periods: int, n_units: int
+) -> tuple[Ints, tuple[str, ...]] | None:
+    """Return each unit's cluster and the labels, in order of the first unit of each.
+
+    None where a label is missing, neither text nor a whole number, or varies within a unit.
+    """
+    code, kinds = pd.factorize(column)
+    text = [str(kind).strip() for kind in kinds.tolist()]
+    known = pd.api.types.is_integer_dtype(column) or all(isinstance(k, str) for k in kinds)
+    if not known or (code < 0).any() or "" in text or len(set(text)) < len(text):
+        return None
+    if at is None:
+        each = code.reshape(-1, n_periods)[:, 0]
+        same = (code.reshape(-1, n_periods) == each[:, None]).all()
+    else:
+        each = np.zeros(n_units, dtype=np.intp)
+        each[at] = code
+        same = (each[at] == code).all()
+    if not same:
+        return None
+    codes, first = pd.factorize(each)
+    return codes.astype(np.intp), tuple(text[one] for one in first.tolist())

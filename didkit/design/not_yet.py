@@ -39,7 +39,8 @@ class NotYetTreated(Against):
         self, pilots: Sequence[str], units: Sequence[str], barred: frozenset[str]
     ) -> Comparison:
         """Name every unit that is neither pilot nor barred; pilots serve until they start."""
-        others = tuple(sorted(u for u in units if u not in set(pilots) and u not in barred))
+        out = set(pilots) | barred
+        others = tuple(sorted(u for u in units if u not in out))
         if not others and len(pilots) < 2:
             raise DesignError(
                 needed="at least two pilots, or a unit that never starts",

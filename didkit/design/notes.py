@@ -59,7 +59,7 @@ def _since(unit: str, period: Period | None) -> str:
 
 def notes_of(spec: Spec, comparison: Comparison, starts: Mapping[str, int]) -> tuple[str, ...]:
     """Say what is not as one would think: merged, absent, left out, stopped, staggered, reused."""
-    notes = []
+    notes = list(spec.said)
     named = {whole: codes for whole, codes in spec.named.items() if whole in starts}
     if named:
         stand = [f"{code} → {w}" for w, codes in named.items() for code in codes if code != w]

@@ -158,6 +158,8 @@ class Sample:
         A comparison of means over periods leaves them out for pilots and comparators alike.
         """
         made = np.zeros((len(self.starts), len(self.periods)), dtype=bool)
+        if not self.partly.any():
+            return made
         for g in range(len(self.starts)):
             made[g] = self.partly[self.cohort == g].any(axis=0)
         return made

@@ -39,6 +39,7 @@ class Spec:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     treatment: Treatment = "intention_to_treat"
+    said: tuple[str, ...] = ()  # what the frame that it was made from must be known for
 
 
 def window(panel: Panel, periods: Sequence[Period] | None) -> tuple[str, ...]:

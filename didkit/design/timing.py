@@ -46,8 +46,10 @@ class When:
 
     def treated(self, unit: str, timing: str | None = None) -> Bools:
         """Return the periods from the start on (T,); none for a comparator."""
-        starts = self.starts if timing is None else self.starts_of(timing)
-        made: Bools = np.arange(self.n_periods) >= starts.get(unit, self.n_periods)
+        first = self.starts.get(unit, self.n_periods)
+        if timing is not None:
+            first = self.exposed.get(timing, {}).get(unit, first)
+        made: Bools = np.arange(self.n_periods) >= first
         return made
 
     def partly(self, unit: str, timing: str) -> Bools:

@@ -131,7 +131,15 @@ def autoregression(residual: Floats, regressors: Floats, mask: Bools, lags: int)
             where=f"FGLS(lags={lags})",
             todo="use fewer lags, or a longer window",
         )
-    actual = _solved(_lagged(residual[:, :, None] * residual[:, None], complete, lags))
+    moments = _lagged(residual[:, :, None] * residual[:, None], complete, lags)
+    if np.linalg.matrix_rank(moments[1:, 1:]) < lags:
+        raise EstimationError(
+            needed="residuals that differ, from which to learn how errors persist",
+            found="none left: unit, period and programme explain the outcome entirely",
+            where=f"FGLS(lags={lags})",
+            todo="look at the outcome (is it constant?); DiD() needs no residuals",
+        )
+    actual = _solved(moments)
     basis = _expected(regressors, mask, complete, lags)
 
     def gap(partial: Floats) -> Floats:

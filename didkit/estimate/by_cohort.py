@@ -27,11 +27,19 @@ class _Parts:
     held: Floats
     per_unit: Floats
     per_unit_own: Floats
+    score: Floats
+    score_own: Floats
     constants: Floats
 
 
 def reassigned_by_cohort(
-    kernel: Kernel, y: Floats, actual: Floats, weights: Floats, cohort: Ints
+    kernel: Kernel,
+    y: Floats,
+    actual: Floats,
+    weights: Floats,
+    cohort: Ints,
+    *,
+    rescaled: bool = False,
 ) -> Callable[[Labels], Draws]:
     """Return what `Estimate.reassigned` asks for, without running the kernel for each draw.
 
@@ -48,6 +56,9 @@ def reassigned_by_cohort(
         The weights under the actual assignment.
     cohort : int array (J,)
         The actual assignment.
+    rescaled : bool
+        Whether the influence weighs a unit's periods otherwise than the estimate does: the kernel
+        then says how.
 
     Returns
     -------
@@ -72,13 +83,16 @@ def reassigned_by_cohort(
         """Make what all draws share, once, when the first are asked for."""
         if not found:
             centred, held = _centred(y), _centred(actual)
+            by = _scores(kernel, cohort, codes, own, y.shape) if rescaled else own
             found.append(
                 _Parts(
                     y=centred,
                     held=held.transpose(1, 0, 2).reshape(len(y), -1),
                     per_unit=np.einsum("mgt,jt->gjm", own, centred),
                     per_unit_own=np.einsum("mgt,mjt->gjm", own, held),
-                    constants=_constants(kernel, cohort, codes, first, own, y.shape),
+                    score=np.einsum("mgt,jt->gjm", by, centred),
+                    score_own=np.einsum("mgt,mjt->gjm", by, held),
+                    constants=_constants(kernel, cohort, codes, first, by, y.shape),
                 )
             )
         return found[0]
@@ -86,23 +100,19 @@ def reassigned_by_cohort(
     def chunk(labels: Labels) -> Draws:
         inside = (labels == codes[:, None, None]).astype(np.float64)  # (G, B, J)
         one, k = parts(), len(actual)
-        per_unit, per_unit_own, constants = one.per_unit, one.per_unit_own, one.constants
+        constants, q, q_own = one.constants, one.score, one.score_own
         mean = inside @ one.y / size[:, None, None]  # (G, B, T)
         c = np.einsum("mghu,hbu->gbm", constants, mean)
         mean_own = (inside @ one.held / size[:, None, None]).reshape(len(codes), len(labels), k, -1)
         c_own = np.einsum("mghu,hbmu->gbm", constants, mean_own)
-        s, s_own = inside @ per_unit, inside @ per_unit_own
+        s, s_own = inside @ q, inside @ q_own
         n = size[:, None, None]
         return Draws(
-            b=s.sum(axis=0),
-            a=s_own.sum(axis=0),
-            v0=(inside @ per_unit**2 - 2 * c * s + n * c**2).sum(axis=0).clip(min=0.0),
-            v1=(inside @ (per_unit * per_unit_own) - c * s_own - c_own * s + n * c * c_own).sum(
-                axis=0
-            ),
-            v2=(inside @ per_unit_own**2 - 2 * c_own * s_own + n * c_own**2)
-            .sum(axis=0)
-            .clip(min=0.0),
+            b=(inside @ one.per_unit).sum(axis=0),
+            a=(inside @ one.per_unit_own).sum(axis=0),
+            v0=(inside @ q**2 - 2 * c * s + n * c**2).sum(axis=0).clip(min=0.0),
+            v1=(inside @ (q * q_own) - c * s_own - c_own * s + n * c * c_own).sum(axis=0),
+            v2=(inside @ q_own**2 - 2 * c_own * s_own + n * c_own**2).sum(axis=0).clip(min=0.0),
         )
 
     def reassigned(labels: Labels) -> Draws:
@@ -119,6 +129,26 @@ def _centred(values: Floats) -> Floats:
     """Take unit and period means out of (…, J, T): nothing changes but the rounding."""
     made = values - values.mean(axis=-1, keepdims=True)
     return np.asarray(made - made.mean(axis=-2, keepdims=True))
+
+
+def _scores(
+    kernel: Kernel, cohort: Ints, codes: Ints, own: Floats, shape: tuple[int, ...]
+) -> Floats:
+    """Return what a unit's influence takes of its own outcome, by cohort and period, (k, G, T).
+
+    The influence of a unit with 1 in one cell, less that of another of its cohort without: the
+    cohort's mean cancels. A cohort of one is its own mean: what is not in `own` is a constant.
+    """
+    made = own.copy()
+    for h, code in enumerate(codes):
+        inside = np.flatnonzero(cohort == code)
+        if len(inside) < 2:
+            continue
+        outcomes = np.zeros((shape[1], *shape))
+        outcomes[np.arange(shape[1]), inside[0], np.arange(shape[1])] = 1.0
+        influence = kernel(cohort, outcomes)[1]
+        made[:, h] = (influence[:, inside[0]] - influence[:, inside[1]]).T
+    return made
 
 
 def _constants(

@@ -111,7 +111,8 @@ class Family:
 def _path(own: Floats, synthetic: Floats, periods: Floats) -> Floats:
     """Return the effect by period: the mean gap, less its weighted mean before the start."""
     gap = own.mean(axis=0) - synthetic.mean(axis=0)
-    made: Floats = gap - periods @ gap
+    seen = periods != 0  # a period set aside has no gap, and no weight
+    made: Floats = gap - periods[seen] @ gap[seen]
     return made
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.design import Design
-from didkit.errors import EstimationError
+from didkit.design import Design, Sample
+from didkit.errors import EstimationError, first_few
 from didkit.estimate.aggregation import Aggregated, Aggregation, By, check_aggregation, check_by
 from didkit.estimate.cells import covariate_notes
 from didkit.estimate.cohort_cells import (
@@ -71,7 +71,8 @@ class ExtendedTwoWay:
         start, those before it as placebo effects.
     effects : {"cohort", "unit"}
         Effects of starts or of units. On a balanced panel without covariates the estimates are
-        the same. Poisson and logit take "cohort" only.
+        the same; where units miss periods, "cohort" is moved by who is missing when, and the
+        notes say so. Poisson and logit take "cohort" only.
     by : {"simple", "dynamic", "group", "calendar", "none"}
         One number; an event study; one number a start; one a period; or every effect.
     anticipation : int, default 0
@@ -113,7 +114,7 @@ class ExtendedTwoWay:
     Examples
     --------
     >>> import pandas as pd
-    >>> from didkit.design import Design
+    >>> from didkit.design import Design, Sample
     >>> starts = {1: 2018, 2: 2019, 3: 0, 4: 0}
     >>> frame = pd.DataFrame(
     ...     [
@@ -239,6 +240,7 @@ class ExtendedTwoWay:
                 *cells.notes,
                 f"compared with {facing}; the shares of the starts are taken as given",
                 *left_out,
+                *(() if absorb else _moving(sample)),
                 *covariate_notes(sample),
             ),
         )
@@ -256,6 +258,18 @@ class ExtendedTwoWay:
             )
             return made, {}
         return partial_effects(cells, aggregation, build(cells.sample.cohort), self.family)
+
+
+def _moving(sample: Sample) -> tuple[str, ...]:
+    """Say that effects of starts do not take out the levels of units that come and go."""
+    n = sample.mask.sum(axis=1)
+    some = [u for u, k in zip(sample.units, n.tolist(), strict=True) if 1 < k < len(sample.periods)]
+    if not some:
+        return ()
+    return (
+        f"{first_few(some)} units miss periods, and effects='cohort' does not take out their own "
+        "levels: who is missing when moves the estimate; effects='unit' takes them out",
+    )
 
 
 def _columns(cells: CohortCells, *, absorb: bool) -> Build:

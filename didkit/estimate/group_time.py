@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -217,7 +217,7 @@ class GroupTime:
             values=terms.matrix @ fitted.effects[0],
             n_pilots=n_pilots,
             n_comparators=n_comparators,
-            weights=fitted.weights,
+            laid_out=fitted.weights,
             influence=fitted.influence[0],
             reassigned=work.reassigned(pairs, terms, shares),
         ).to_estimate(
@@ -475,11 +475,12 @@ class _Work:
         if not self.estimator.covariates:
             return self._means(kind, y, pairs, terms, shares, lay_out=lay_out)
         made = self._with_covariates(kind, y, pairs, terms.matrix, lay_out=lay_out)
-        weight = unit_weights(self.sample)[:, None]
+        weight = unit_weights(self.sample)
         for o, effects in enumerate(made.effects):
             shift = terms.share_influence(effects, shares)
-            if shift.any():
-                made.influence[o] += weight * shift[kind]
+            for m in np.flatnonzero(shift.any(axis=0)):  # a column lies together
+                own = shift[:, m][kind]
+                made.influence[o][:, m] += own if self.sample.w is None else weight * own
         return made
 
     def _means(
@@ -497,7 +498,7 @@ class _Work:
         weight = unit_weights(self.sample)
         effects = np.full((len(y), len(pairs)), np.nan)
         influence: list[Floats] = []
-        weights = None
+        weights: Callable[[], Floats] | None = None
         for o in range(len(y)):
             there = np.isfinite(y[o])
             values = y[o] if there.all() else np.where(there, y[o], 0.0)
@@ -507,7 +508,7 @@ class _Work:
             shift = terms.share_influence(effects[o], shares)
             influence.append(influence_of(made, kind, values, self.w, shift, weight))
             if lay_out and o == 0:
-                weights = weights_of(made, kind, self.w)
+                weights = partial(weights_of, made, kind, self.w)
         every = influence[0][None] if len(influence) == 1 else np.stack(influence)
         return Fitted(effects, every, weights, {})
 

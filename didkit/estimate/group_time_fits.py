@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ __all__ = ["Cells", "Fitted", "fit_changes", "fit_rows"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+_AT_ONCE = 64  #: fits whose weights are laid out at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +38,11 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Effects (O, C), influence (O, J, k), weights of cells (k, J, T) or None, and facts."""
+    """Effects (O, C), influence (O, J, k), how to lay out weights (k, J, T) or None, and facts."""
 
     effects: Floats
     influence: Floats
-    weights: Floats | None
+    weights: Callable[[], Floats] | None
     facts: Mapping[str, float]
 
 
@@ -73,7 +75,7 @@ def fit_changes(
     k = len(matrix)
     effects = np.full((n_outcomes, len(pairs)), np.nan)
     influence = np.zeros((n_outcomes, k, n_units))
-    weights = np.zeros((k, n_units, n_periods)) if lay_out else None
+    laid: list[tuple[Ints, Floats, Floats]] = []
     seen: list[dict[str, float]] = []
     for at in _alike(pairs):
         g, base = int(pairs.g[at[0]]), int(pairs.base[at[0]])
@@ -99,9 +101,26 @@ def fit_changes(
             effects[o, at] = total[pairs.t[at]] - total[base]
             for i, m in enumerate(used):
                 influence[o, m, units] += made.influence[:, o * len(used) + i]
-        if weights is not None:
-            weights[:, units] += spread[:, None] * made.weights[:, None]
+        if lay_out:
+            laid.append((units, made.weights, spread))
+    weights = partial(_laid_out, laid, (k, n_units, n_periods)) if lay_out else None
     return Fitted(effects, influence.transpose(0, 2, 1), weights, _extremes(seen))
+
+
+def _laid_out(fits: list[tuple[Ints, Floats, Floats]], shape: tuple[int, int, int]) -> Floats:
+    """Add up each fit's weights of units (n,) times what its periods do in each term (k, T)."""
+    weights = np.empty(shape) if fits else np.zeros(shape)
+    for first in range(0, len(fits), _AT_ONCE):
+        part = fits[first : first + _AT_ONCE]
+        of_units = np.zeros((shape[1], len(part)))
+        for i, (units, given, _) in enumerate(part):
+            of_units[units, i] = given
+        acts = np.stack([spread for _, _, spread in part], axis=1)  # (k, fits, T)
+        if first == 0:
+            np.matmul(of_units, acts, out=weights)
+        else:
+            weights += of_units @ acts
+    return weights
 
 
 def fit_rows(
@@ -150,7 +169,13 @@ def fit_rows(
         if weights is not None:
             for m in used:
                 weights[m, both, period] += matrix[m, c] * made.weights
-    return Fitted(effects, influence, weights, _extremes(seen))
+    laid = None if weights is None else partial(_same, weights)
+    return Fitted(effects, influence, laid, _extremes(seen))
+
+
+def _same(weights: Floats) -> Floats:
+    """Return weights that lie ready."""
+    return weights
 
 
 def _alike(pairs: Pairs) -> Iterator[Ints]:

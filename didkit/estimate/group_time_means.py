@@ -99,15 +99,18 @@ def coefficients(
     """
     slope = np.zeros((len(matrix), *count.shape))
     centre = np.zeros_like(slope)
-    for c in range(len(pairs)):
-        for side, (sign, t) in enumerate(((1.0, pairs.t[c]), (-1.0, pairs.base[c]))):
-            g, others_of = pairs.g[c], pairs.serves[c]
-            own = sign * matrix[:, c] / count[g, t]
-            slope[:, g, t] += own
-            centre[:, g, t] += own * pilots[c, side]
-            theirs = sign * matrix[:, c] / count[others_of, t].sum()
-            slope[:, others_of, t] -= theirs[:, None]
-            centre[:, others_of, t] -= theirs[:, None] * others[c, side]
+    served = pairs.serves.astype(np.float64)
+    for side, (sign, when) in enumerate(((1.0, pairs.t), (-1.0, pairs.base))):
+        for t in np.flatnonzero(np.bincount(when, minlength=count.shape[1])).tolist():
+            at = np.flatnonzero(when == t)
+            own, each, acts = pairs.g[at], np.arange(len(at)), sign * matrix[:, at]
+            theirs = served[at] / (served[at] @ count[:, t])[:, None]
+            part = -theirs
+            part[each, own] += 1 / count[own, t]
+            slope[:, :, t] += acts @ part
+            part = theirs * -others[at, side, None]
+            part[each, own] += pilots[at, side] / count[own, t]
+            centre[:, :, t] += acts @ part
     return Coefficients(slope, centre)
 
 
@@ -139,5 +142,7 @@ def influence_of(
 
 def weights_of(made: Coefficients, kind: Ints, w: Floats | None) -> Floats:
     """Return each cell's weight in each term, (k, J, T)."""
-    found: Floats = made.slope[:, kind]
-    return found if w is None else found * w
+    found: Floats = np.take(made.slope, kind, axis=1)
+    if w is not None:
+        found *= w
+    return found

@@ -26,6 +26,7 @@ class Published:
     n_pilots: NDArray[np.int64]
     n_comparators: NDArray[np.int64]
     weights: Floats | None = None
+    laid_out: Callable[[], Floats] | None = None
     influence: Floats | None = None
     normal: Normal | None = None
     contrast: Floats | None = None
@@ -59,6 +60,7 @@ class Published:
             terms=terms.assign(n_pilots=self.n_pilots, n_comparators=self.n_comparators),
             values=self.values,
             weights=self.weights,
+            laid_out=self.laid_out,
             influence=self.influence,
             normal=self.normal,
             contrast=self.contrast,

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few, is_whole
 from didkit.estimate.aggregation import event_name
+from didkit.estimate.by_cohort import reassigned_by_cohort
 from didkit.estimate.first_switches import Paths, Term, effect, paths_of
 from didkit.estimate.published import Published
-from didkit.estimate.refits import refits
 from didkit.panel import Metric
 from didkit.results import Draws, Estimate, Labels
 
@@ -277,6 +277,8 @@ class Switching:
         plain = _on(sample, sample.cohort, np.full(len(sample.units), len(sample.periods)))
         if self.treatment is not None or not np.array_equal(plain, paths.level):
             return None
+        if sample.w is not None or not sample.mask.all():  # one by one it would take minutes
+            return None
         when = np.arange(len(sample.periods)) - paths.switch[:, None]
         acts = (
             np.stack([when >= 0 if self.overall else when == e for e in names])
@@ -291,14 +293,15 @@ class Switching:
             values = np.full((len(outcomes), k), np.nan)
             influence = np.full((len(outcomes), len(cohort), k), np.nan)
             for o, y in enumerate(outcomes):
-                reached, terms = self._terms(y, other, sample)
-                for e, term in zip(reached, terms, strict=True):
-                    if e in names and (o == 0 or names[o - 1] == e):
+                for e, term in zip(*self._terms(y, other, sample), strict=True):
+                    if e in names:
                         values[o, names.index(e)] = _applied(term.weights, y)
                         influence[o, :, names.index(e)] = term.influence
             return values, influence
 
-        return refits(kernel, sample.y, acts / scale[:, None, None])
+        return reassigned_by_cohort(
+            kernel, sample.y, acts / scale[:, None, None], weights, sample.cohort, rescaled=True
+        )
 
 
 def _on(sample: Sample, cohort: NDArray[np.intp], stops: NDArray[np.intp]) -> Floats:

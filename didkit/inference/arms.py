@@ -193,8 +193,13 @@ def _clusters(estimate: Estimate, groups: Groups | None) -> tuple[Ints, Ints]:
     everyone = sample.sets is not None or sample.not_yet  # pilots serve other pilots too
     arms = (sample.pilot, np.ones_like(sample.pilot) if everyone else ~sample.pilot)
     if estimate.contributions is None:  # the same for every term: counted once
+        alone = groups is None and not sample.clustered_above  # each unit is its own cluster
         first, second = (
-            np.full(estimate.n_terms, np.count_nonzero(np.bincount(codes[arm]))) for arm in arms
+            np.full(
+                estimate.n_terms,
+                np.count_nonzero(arm if alone else np.bincount(codes[arm])),
+            )
+            for arm in arms
         )
         return first, second
     used = np.isfinite(estimate.contributions)

@@ -6,6 +6,8 @@ every term is rejected somewhere with probability 1 − level; the band is the i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import scipy
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ __all__ = ["level_from_covariance", "level_from_permutations"]
 
 Floats = NDArray[np.float64]
 _DRAWS, _SEED = 50_000, 0
+_KEPT = 32  #: terms up to which the draws are kept for the next band
+_CHUNK = 4096  #: draws at a time, so that they stay in the processor's cache
 
 
 def level_from_covariance(covariance: Floats, level: float) -> float:
@@ -45,11 +49,30 @@ def level_from_covariance(covariance: Floats, level: float) -> float:
     error = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(error, error))
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    normal = np.random.default_rng(_SEED).standard_normal((_DRAWS, k))
-    largest = np.abs(normal @ root.T).max(axis=1)
+    normal = _kept_draws(k) if k <= _KEPT else _draws(k)
+    turned = np.ascontiguousarray(root.T)
+    largest = np.empty(_DRAWS)
+    for first in range(0, _DRAWS, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        found = normal[part] @ turned
+        size = np.abs(found, out=found).T
+        np.maximum.reduce(np.ascontiguousarray(size), axis=0, out=largest[part])
     a = float(2 * scipy.special.ndtr(-np.quantile(largest, level)))
     alpha = 1 - level
     return 1 - min(max(a, alpha / k), alpha)
+
+
+def _draws(k: int) -> Floats:
+    """Return the seeded draws of k independent normals."""
+    return np.random.default_rng(_SEED).standard_normal((_DRAWS, k))
+
+
+@lru_cache(maxsize=2)
+def _kept_draws(k: int) -> Floats:
+    """Return the draws, made once for each number of terms."""
+    made = _draws(k)
+    made.flags.writeable = False
+    return made
 
 
 def level_from_permutations(

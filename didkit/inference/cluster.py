@@ -249,10 +249,11 @@ class ClusterRobust:
                 # one pilot is refused for what it is, before what the estimate lacks
                 with_variance(estimate, repr(self))
                 raise self._lacks(estimate, "cross-products by cluster")
-            member = estimate.sample.clusters
-            scores = np.stack(
-                [np.bincount(member, own, len(labels)) for own in estimate.influence.T], axis=1
-            )
+            member, scores = estimate.sample.clusters, estimate.influence
+            if len(labels) < len(scores) or not np.array_equal(member, np.arange(len(member))):
+                scores = np.stack(
+                    [np.bincount(member, own, len(labels)) for own in scores.T], axis=1
+                )
             return [], [Part(len(labels), labels, None, None, scores)]
         ways = self.by if isinstance(self.by, tuple) else (self.by,)
         groups = [groups_of(estimate, way, repr(self)) for way in ways]
@@ -284,7 +285,7 @@ class ClusterRobust:
             raise self._lacks(estimate, "cross-products by cluster")
         if self.factor != "clusters":
             raise self._lacks(estimate, "the number of parameters")
-        scores, n = part.scores[:, exists], part.count
+        scores, n = part.scores if exists.all() else part.scores[:, exists], part.count
         return np.asarray(scores.T @ scores * (n / (n - 1) if self.kind == "CR1" else 1.0))
 
     def _two_way(

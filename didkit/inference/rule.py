@@ -60,8 +60,9 @@ _ROUNDING = 1e-9  #: an effective number of comparators within this of the pilot
 _SMALL = 4 + 1e-9  #: effective comparators in a set up to which signs are flipped
 _NEVER = 3  #: pilots up to which the restricted wild bootstrap rejects nothing
 _TRIAL = 19  #: draws of a trial, to see whether a method serves
-_VERY_MANY = 5_000  #: units above which nothing is fitted again without each
-_MANY_PILOTS = 100  #: pilots from which CR1 with G − 1 degrees of freedom holds its size
+_VERY_MANY = 5_000  #: units above which nothing is permuted, or fitted again without each
+_MANY_CLUSTERS = 100  #: clusters a side from which CR1 with G − 1 degrees of freedom holds its size
+_REFITS = 500  #: clusters up to which an estimate is fitted again without each
 _LEAST = 0.05  #: least attainable p above which a permutation decides nothing
 
 
@@ -103,6 +104,9 @@ def recommend(estimate: Estimate) -> Advice:
         case = 1 if n1 == 1 else 6
         why = "placebo variance, as weights are chosen by the outcome"
         return Advice(PlaceboVariance(), case, (f"inference by rule {case} ({who}): {why}",))
+    if _many_on_both_sides(estimate, n1, n0):
+        why = f"CR1, as {_MANY_CLUSTERS} or more clusters on both sides carry it"
+        return Advice(ClusterRobust("CR1"), 6, (f"inference by rule 6 ({who}): {why}",))
     if estimate.reassigned is None or sample.clustered_above:
         return _without_permutation(estimate, n1, who)
     if n1 == 1:
@@ -111,17 +115,14 @@ def recommend(estimate: Estimate) -> Advice:
         return _few_against_few(estimate, who)
     several = _several(n1, n0)
     if several is None:
-        why = "CR2 with Bell–McCaffrey degrees of freedom"
-        return Advice(ClusterRobust("CR2"), 6, (f"inference by rule 6 ({who}): {why}",))
+        return _by_clusters(estimate, who, "")
     case, why = several
     chosen = Permutation("t")
     least = least_of_assignments(sample, draws=chosen.draws, assignable=estimate.assignable)
     if least > _LEAST:
-        why = (
-            "CR2 with Bell–McCaffrey degrees of freedom, as the least p by permutation inside "
-            f"strata is {least:.3f}"
+        return _by_clusters(
+            estimate, who, f"the least p by permutation inside strata is {least:.3f}"
         )
-        return Advice(ClusterRobust("CR2"), 6, (f"inference by rule 6 ({who}): {why}",))
     return Advice(chosen, case, (f"inference by rule {case} ({who}): {why}",))
 
 
@@ -197,29 +198,21 @@ def _few_against_few(estimate: Estimate, who: str) -> Advice:
 def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
     """Choose where other pilots would have other comparators, or clusters are above units."""
     if estimate.normal is not None:
-        return Advice(
-            ClusterRobust("CR2"),
-            6,
-            (f"inference by rule 6 ({who}): CR2 with Bell–McCaffrey degrees of freedom",),
-        )
-    if _too_many_to_refit(estimate, n1):
-        why = "CR1, as there are too many units to refit without each"
-        return Advice(ClusterRobust("CR1"), 6, (f"inference by rule 6 ({who}): {why}",))
-    exchange = estimate.exchanged
+        return _by_clusters(estimate, who, "")
+    exchange, sets = estimate.exchanged, estimate.sample.sets
+    if sets is None:
+        above = estimate.sample.clustered_above
+        because = "clusters are above units" if above else _no_permutation(estimate)
+        return _by_clusters(estimate, who, because)
     shared = reuse_in_words(estimate)
     who = f"{who}, matched sets; {shared or 'no comparator serves two pilots'}"
-    sets = estimate.sample.sets
-    apart = sets is not None and not shared and not (sets[:, estimate.sample.pilot] > 0).any()
+    apart = not shared and not (sets[:, estimate.sample.pilot] > 0).any()
     apart &= estimate.weights is not None and not estimate.sample.clustered_above
     if apart and n1 >= _ENOUGH and (exchange is None or _largest_set(sets) <= _SMALL):
         why = "sign flips of the sets' differences; permutation within sets stands beside it"
         return Advice(SignFlips(), 3, (f"inference by rule 3 ({who}): {why}",))
     if exchange is None or estimate.sample.clustered_above:
-        because = (
-            "{}; a permutation needs {}".format(*not_traded(estimate))
-            if exchange is None
-            else "clusters are above units"
-        )
+        because = _no_permutation(estimate) if exchange is None else "clusters are above units"
         return _jackknife(who, because)
     chosen = Permutation("t")
     least = least_of_orders(exchange, chosen.statistic, draws=chosen.draws)
@@ -246,12 +239,41 @@ def _without_permutation(estimate: Estimate, n1: int, who: str) -> Advice:
     return Advice(chosen, 6, (f"inference by rule 6 ({who}): {why}",))
 
 
-def _too_many_to_refit(estimate: Estimate, n1: int) -> bool:
-    """Whether one pool has so many units, on both sides, that CR1 serves and a jackknife cannot."""
+def _many_on_both_sides(estimate: Estimate, n1: int, n0: int) -> bool:
+    """Whether one pool has so many clusters on both sides that CR1 holds its size.
+
+    Where least squares publishes cross-products, only with so many units that nothing is permuted.
+    """
     sample = estimate.sample
-    if estimate.influence is None or sample.sets is not None or sample.clustered_above:
+    if sample.sets is not None or (estimate.influence is None and estimate.normal is None):
         return False
-    return len(sample.units) >= _VERY_MANY and min(n1, len(sample.units) - n1) >= _MANY_PILOTS
+    if estimate.normal is not None and len(sample.units) < _VERY_MANY:
+        return False
+    others = np.ones_like(sample.pilot) if sample.not_yet else ~sample.pilot
+    for n, arm in ((n1, sample.pilot), (n0, others)):
+        if min(n, np.count_nonzero(np.bincount(sample.clusters[arm]))) < _MANY_CLUSTERS:
+            return False
+    return True
+
+
+def _by_clusters(estimate: Estimate, who: str, because: str) -> Advice:
+    """Choose CR2 where it exists; else the jackknife, or CR1 where there is too much to refit."""
+    n = len(estimate.sample.cluster_labels)
+    refitted = n <= _REFITS or (estimate.influence is None and n < _VERY_MANY)
+    if estimate.normal is not None:
+        why = "CR2 with Bell–McCaffrey degrees of freedom" + (f", as {because}" if because else "")
+        return Advice(ClusterRobust("CR2"), 6, (f"inference by rule 6 ({who}): {why}",))
+    if refitted:
+        return _jackknife(who, because or "no cross-products by cluster are published")
+    few = f"; with fewer than {_MANY_CLUSTERS} clusters on a side it rejects too often"
+    why = f"CR1, as there are too many clusters ({n:,}) to refit without each"
+    why += (f"; {because}" if because else "") + few
+    return Advice(ClusterRobust("CR1"), 6, (f"inference by rule 6 ({who}): {why}",))
+
+
+def _no_permutation(estimate: Estimate) -> str:
+    """Say why there is no permutation, and what one needs."""
+    return "{}; a permutation needs {}".format(*not_traded(estimate))
 
 
 def _largest_set(sets: Floats | None) -> float:

@@ -80,7 +80,12 @@ def numbers(column: pd.Series, *, at: Place, where: str) -> Floats:
     PanelError
         If a cell is text, a symbol, or a truth value.
     """
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+    if (
+        pd.api.types.is_bool_dtype(column)
+        or pd.api.types.is_datetime64_any_dtype(column)
+        or pd.api.types.is_timedelta64_dtype(column)
+        or pd.api.types.is_complex_dtype(column)
+    ):
         raise PanelError(
             needed="numbers",
             found=f"a column of {column.dtype}",
@@ -327,6 +332,14 @@ def cells_from_wide(
     """Build cells from one row a unit and period; see `Panel.from_frame`."""
     if isinstance(metrics, str):
         metrics = [metrics]
+    objects = [] if isinstance(metrics, Mapping) else [m for m in metrics if isinstance(m, Metric)]
+    if objects:
+        raise PanelError(
+            needed="the names of the columns, or a mapping of column to metric",
+            found=f"{first_few(one.name for one in objects)} as Metric, without a column",
+            where="metrics=",
+            todo=f"write metrics={{'the column': Metric(name={objects[0].name!r}, …)}}",
+        )
     given: dict[str, Metric | str] = (
         dict(metrics) if isinstance(metrics, Mapping) else {column: column for column in metrics}
     )
@@ -362,9 +375,10 @@ def cells_from_wide(
     _refuse_duplicates(pd.DataFrame({"unit": ids, "period": labels}), "unit and period")
     units = _units(frame, ids, name, attributes)
     row = {code: i for i, code in enumerate(units.index)}
+    position = {label: made.position(label) for label in dict.fromkeys(labels)}
     place = (
         np.array([row[code] for code in ids], dtype=np.intp),
-        np.array([made.position(label) for label in labels], dtype=np.intp),
+        np.array([position[label] for label in labels], dtype=np.intp),
     )
     side = {
         what: _by_metric(argument, what, names)

@@ -26,6 +26,8 @@ _LONG_SPLIT = re.compile(r"((?:18|19|20|21)\d\d)[-/–]((?:18|19|20|21)\d\d)", r
 
 def _text(raw: object) -> str:
     """Write a raw period as text: 2018, 2018.0 and " 2018 " are the same."""
+    if type(raw) is int or type(raw) is str:  # nearly all: without asking the abstract classes
+        return str(raw).strip()
     if isinstance(raw, Real) and not isinstance(raw, Integral) and float(raw).is_integer():
         return str(int(float(raw)))
     return str(raw).strip()

@@ -37,6 +37,8 @@ _CALLED = {
 
 def unit_id(raw: object) -> str:
     """Write a unit's id as text: 926, 926.0, "926 " and "926" are the same unit."""
+    if type(raw) is int or type(raw) is str:  # nearly all: without asking the abstract classes
+        return str(raw).strip()
     if isinstance(raw, Real) and not isinstance(raw, Integral) and float(raw).is_integer():
         return str(int(float(raw)))
     return str(raw).strip()

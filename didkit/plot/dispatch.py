@@ -14,6 +14,7 @@ from didkit.check import (
     ContrastStudy,
     DetectableEffect,
     FunctionalForm,
+    GoodmanBacon,
     LeaveOneOut,
     OtherComparators,
     PlaceboPilots,
@@ -21,7 +22,9 @@ from didkit.check import (
     Power,
     PreTrends,
     RegressionToTheMean,
+    TwoWayWeights,
 )
+from didkit.check.comparing import Comparison
 from didkit.design import Balance, Design
 from didkit.errors import DidkitError
 from didkit.plot.bands import detectable_effect
@@ -29,8 +32,10 @@ from didkit.plot.breakdowns import breakdown
 from didkit.plot.choices import other_comparators
 from didkit.plot.contaminations import contamination
 from didkit.plot.contrasts import contrast_study
+from didkit.plot.decompositions import goodman_bacon, two_way_weights
 from didkit.plot.dots import leave_one_out, placebo_start
 from didkit.plot.dumbbells import gap
+from didkit.plot.estimators import comparison
 from didkit.plot.events import event_study, pre_trends
 from didkit.plot.forests import forest
 from didkit.plot.functional_forms import functional_form
@@ -57,16 +62,19 @@ __all__ = ["draw"]
 
 _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
     Breakdown: breakdown,
+    Comparison: comparison,
     Contamination: contamination,
     ContrastStudy: contrast_study,
     DetectableEffect: detectable_effect,
     FunctionalForm: functional_form,
+    GoodmanBacon: goodman_bacon,
     LeaveOneOut: leave_one_out,
     OtherComparators: other_comparators,
     PlaceboPilots: placebo_pilots,
     PlaceboStart: placebo_start,
     PreTrends: pre_trends,
     RegressionToTheMean: regression_to_the_mean,
+    TwoWayWeights: two_way_weights,
 }
 _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
     "donor_weights": donor_weights,

@@ -26,7 +26,9 @@ from didkit.results.asking import (
 )
 from didkit.results.averages import average_in_words, averages
 from didkit.results.draws import Draws, Exchange, Labels
+from didkit.results.later import Weighted
 from didkit.results.leverage import leverage_table, who_carries
+from didkit.results.rows import with_reference
 from didkit.results.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _BARE = "Inference: none"
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Weighted):
     """Estimates of k terms, with everything that inference and checks may use.
 
     Parameters
@@ -64,6 +66,8 @@ class Estimate:
     weights : array (k, J, T), optional
         When linear in the outcome: estimate = sum of weight × cell. J units, T periods of the
         sample.
+    laid_out : callable, optional
+        Returns `weights` when they are first read, where they are not given.
     influence : array (J, k), optional
         Each unit's contribution to the sampling error.
     normal, contrast : Normal and array (k, p), optional
@@ -105,7 +109,6 @@ class Estimate:
     estimand: str
     terms: pd.DataFrame
     values: Floats
-    weights: Floats | None = None
     influence: Floats | None = None
     normal: Normal | None = None
     contrast: Floats | None = None
@@ -224,28 +227,22 @@ class Estimate:
         """
         sure = self.uncertainty
         nan = np.full(self.n_terms, np.nan)
-        made = pd.DataFrame(
-            {
-                "term": list(self.terms["term"]),
-                "estimate": self.values.copy(),
-                **{
-                    name: nan if sure is None else getattr(sure, name).copy()
-                    for name in ("std_error", "statistic", "p_value", "conf_low", "conf_high")
-                },
-                "metric": self.metric.name,
-            }
-        )
+        columns: dict[str, Any] = {
+            "term": list(self.terms["term"]),
+            "estimate": self.values.copy(),
+            **{
+                name: nan if sure is None else getattr(sure, name).copy()
+                for name in ("std_error", "statistic", "p_value", "conf_low", "conf_high")
+            },
+            "metric": [self.metric.name] * self.n_terms,
+        }
         if sure is not None and sure.df is not None:
-            made["df"] = sure.df
+            columns["df"] = sure.df
         if sure is not None and sure.band_low is not None and sure.band_high is not None:
-            made["band_low"], made["band_high"] = sure.band_low, sure.band_high
+            columns["band_low"], columns["band_high"] = sure.band_low, sure.band_high
         for column in self.terms.columns.drop("term"):
-            made[column] = self.terms[column].to_numpy()
-        if self.reference is not None:
-            zero = self.reference.assign(estimate=0.0, metric=self.metric.name)
-            made = pd.concat([made, zero.reindex(columns=made.columns)], ignore_index=True)
-            made = made.sort_values("position", kind="stable", ignore_index=True)
-        return made
+            columns[column] = self.terms[column].to_numpy()
+        return with_reference(columns, self.reference, self.metric.name)
 
     def glance(self) -> pd.DataFrame:
         """One row of facts.
@@ -420,7 +417,7 @@ class Estimate:
 
     def with_uncertainty(self, uncertainty: Uncertainty) -> Estimate:
         """Return the estimate with this uncertainty; for inferences."""
-        return replace(self, _attached=uncertainty, _bare=False, _memory={})
+        return self.changed(_attached=uncertainty, _bare=False, _memory={})
 
     def inference_table(
         self,

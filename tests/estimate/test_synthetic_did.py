@@ -312,3 +312,18 @@ def test_the_table_of_weights():
     sums = made.synthetic.groupby(["start", "kind"])["weight"].sum()
     np.testing.assert_allclose(sums, 1.0, rtol=1e-12)
     assert made.weights is None  # they depend on the outcome
+
+
+@pytest.mark.parametrize(
+    "estimator", [dk.SyntheticDiD(), dk.AugmentedSyntheticControl(), dk.SyntheticControl()]
+)
+def test_a_pilot_first_exposed_later_joins_a_start_whose_other_pilots_have_no_gap(estimator):
+    """The period set aside has no value for one pilot of the start, and no part in any weight."""
+    y = noise(26, 9, 5, scale=0.0)
+    y[[3, 9], 7:] += 7.0
+    y[9, 6] = 1e6  # partly treated
+    ids = codes(len(y))
+    panel = dk.Panel.from_frame(frame_of(y, ids), unit="la", period="year", metrics=["m"])
+    rollout = dk.Rollout({ids[3]: 2018, ids[9]: 2017}, first_exposed={"stock": {ids[9]: 2018}})
+    design = dk.Design(panel, rollout, against=dk.Pool(), selection="unknown")
+    assert estimator.fit(design, "m").infer(None).values == pytest.approx([7.0], abs=1e-5)
