@@ -34,7 +34,13 @@ MARKS = ("<!-- table: begin -->", "<!-- table: end -->")
 COLUMNS = ["input", "program", "version", "answer", "verdict"]
 NOISE = 0.01  # so that no program divides by a variance of nought
 NEAR = 0.1
-ALWAYS = ("pandas", "small groups", "currently in beta", "dropped due to multicollinearity")
+ALWAYS = (
+    "pandas",
+    "small groups",
+    "currently in beta",
+    "dropped due to multicollinearity",
+    "pre-test Wald",
+)
 
 
 def pyfixest_saturated(frame: pd.DataFrame, covariates: tuple[str, ...]) -> dict[int, float]:
@@ -60,9 +66,7 @@ def differences_group_time(
         frame = frame.assign(first=frame["first"].where(frame["first"] > 0))
     made = ATTgt(data=frame.set_index(["id", "year"]), cohort_column="first")
     formula = "y" + (" ~ " + " + ".join(covariates) if covariates else "")
-    result = made.fit(
-        formula, est_method="dr", control_group="never_treated", progress_bar=False
-    )
+    result = made.fit(formula, est_method="dr", control_group="never_treated", progress_bar=False)
     table = result.aggregate("event", overall=False)
     table.columns = [column[-1] for column in table.columns]
     return {int(e): float(v) for e, v in table["ATT"].items()}
@@ -94,14 +98,14 @@ def shortened(text: str, n: int = 110) -> str:
 
 def of_peer(name: str, ask: Any, key: str, bad: Bad) -> tuple[str, str]:
     """Return what a peer answers to one input, and whether that is right."""
-    frame = bad.make(clean(noise=NOISE))
+    frame = bad.make(clean(bad.starts, noise=NOISE))
     with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
         try:
             found = ask(frame, bad.covariates, key.startswith("never"))
         except NotImplementedError as error:
             return shortened(str(error)), "not asked"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
             return shortened(f"{type(error).__name__}: {error}"), "refused"
     mine = [
         str(one.message) for one in caught
@@ -145,3 +149,95 @@ def ask_peers() -> pd.DataFrame:
             rows.append((key, name, version, *of_peer(name, ask, key, bad)))
             print(*rows[-1], flush=True)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def of_didkit(key: str, bad: Bad) -> tuple[str, str]:
+    """Return what didkit answers: a refusal shortened, or the group-time effect and the note."""
+    try:
+        design = design_of(bad, bad.make(clean(bad.starts, noise=NOISE)))
+        made = dk.GroupTime(by="dynamic", covariates=bad.covariates).fit(design, "y")
+    except DidkitError as error:
+        parts = (
+            ("needed", error.needed), ("found", error.found), ("where", error.where),
+            ("what to do", error.todo),
+        )  # fmt: skip
+        return "; ".join(f"{name}: {shortened(text, 90)}" for name, text in parts), "refused"
+    events = made.terms["event_time"].astype(int).tolist()
+    found = dict(zip(events, made.values.tolist(), strict=True))
+    notes = [one for one in (*made.sample.notes, *made.notes) if bad.note and bad.note in one]
+    if bad.covariates:
+        notes = [one for one in made.notes if "covariate" in one or "'z'" in one]
+    answer, verdict = judged(found, bad, [])
+    return answer + (f"; notes: {shortened(notes[0], 90)}" if notes else ""), verdict
+
+
+def ask_didkit() -> pd.DataFrame:
+    """Return one row an input."""
+    version = importlib.metadata.version("didkit-evaluation")
+    return pd.DataFrame(
+        [(key, "didkit", version, *of_didkit(key, bad)) for key, bad in BAD.items()],
+        columns=COLUMNS,
+    )
+
+
+def table(found: pd.DataFrame) -> str:
+    """Write the answers as a table: one row an input."""
+    rows = ["| input | didkit | peers |", "| --- | --- | --- |"]
+    for key, bad in BAD.items():
+        mine = found[found["input"] == key]
+        cells = []
+        for name in ("didkit", "peer"):
+            part = mine[(mine["program"] == "didkit") == (name == "didkit")]
+            cells.append(
+                "<br>".join(
+                    ("" if row["program"] == "didkit" else f"{row['program']}: ")
+                    + (f"*refused*, {row['answer']}" if row["verdict"] == "refused"
+                       else row["answer"] if row["verdict"] in ("right", "warned", "not asked")
+                       else f"{row['answer']} **({row['verdict']})**")
+                    for row in part.to_dict("records")
+                )
+            )  # fmt: skip
+        rows.append(f"| {bad.words} | {cells[0]} | {cells[1] or 'not asked'} |")
+    return "\n".join(rows)
+
+
+def heading(found: pd.DataFrame) -> str:
+    """Name the versions, and count the answers that were wrong."""
+    others = found[found["program"] != "didkit"]
+    versions = others.drop_duplicates("program")
+    named = ", ".join(
+        f"{p} {v}" for p, v in zip(versions["program"], versions["version"], strict=True)
+    )
+    silent = found["verdict"].str.contains("without a word").groupby(found["program"]).sum()
+    counts = ", ".join(f"{name} {silent[name]}" for name in versions["program"])
+    return (
+        f"Peers: {named}; didkit {found.loc[found['program'] == 'didkit', 'version'].iloc[0]}. "
+        f"Answers without a word that are wrong, or have no right answer: {counts}; "
+        f"didkit {silent['didkit']}."
+    )
+
+
+def written(found: pd.DataFrame) -> str:
+    """Return the page with the table of these answers between its marks."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    return f"{before}{MARKS[0]}\n{heading(found)}\n\n{table(found)}\n{MARKS[1]}{after}"
+
+
+def main() -> None:
+    """Ask, and write the answers down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="ask the peers instead of didkit")
+    peers_too = parser.parse_args().peers
+    old = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame(columns=COLUMNS)
+    theirs = old["program"] != "didkit"
+    parts = [ask_peers(), old[~theirs]] if peers_too else [ask_didkit(), old[theirs]]
+    found = pd.concat([one for one in parts if len(one)], ignore_index=True)
+    found.to_csv(TABLE, index=False)
+    if (found["program"] == "didkit").any():
+        PAGE.write_text(written(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

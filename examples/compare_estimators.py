@@ -9,19 +9,21 @@ from pathlib import Path
 import didkit as dk
 from didkit.simulate import PanelProcess
 
-ESTIMATORS = (
-    dk.EventStudy(),
-    dk.GroupTime(by="dynamic"),
-    dk.Imputation(by="dynamic"),
-    dk.SunAbraham(by="dynamic"),
-)
+ESTIMATORS = (dk.EventStudy(), dk.GroupTime(by="dynamic"), dk.Imputation(by="dynamic"))
 PROCESS = PanelProcess(
-    pilots=60, comparators=10, before=3, after=6, starts=(0.25,) * 4, effect=-1.0, growth=-0.5
+    pilots=60,
+    comparators=10,
+    before=3,
+    after=6,
+    starts=(0.25,) * 4,
+    within=0.5,
+    effect=-1.0,
+    by_start=-1.0,
 )
 
 
 def main() -> None:
-    """Draw a panel in which the effect starts at −1 and grows by −0.5 a year; compare."""
+    """Compare where the effect is −1 for the first of four starts and −4 for the last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("pictures"))
     folder = parser.parse_args().out

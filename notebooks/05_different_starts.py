@@ -281,6 +281,16 @@ real.round(2)
 # different questions (all periods before the start, or the last one), and each authority with a gap
 # counts in one and not in another: read the notes.
 #
+# Which estimators does this design admit at all? The design is asked, nothing is fitted:
+
+# %%
+admits = dk.recommend_estimator(evaluation, "cla")
+admits[["estimator", "admitted", "why", "role", "reason"]]
+
+# %% [markdown]
+# One pilot left the programme, so an estimator that knows of leaving comes first. (`dk.compare`
+# makes tables and pictures like those above in one call.)
+#
 # And a warning about the standard errors. They come from the same formula, for ten pilots, where it
 # is too small (`04_how_sure`). `.infer()` without a method takes the permutation, for most of them.
 

@@ -84,3 +84,24 @@ def test_one_pilot_prints_its_answers_and_draws(
     assert name == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert imread(picture)[..., :3].std() > 0.05
+
+
+@pytest.mark.parametrize("name", ["compare_estimators", "staggered", "synthetic_control"])
+def test_an_example_of_estimators_draws_and_says_one_line(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = ROOT / "examples" / f"{name}.py"
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    assert f"python examples/{name}.py --out FOLDER" in text
+    out = tmp_path / "not there yet"
+    monkeypatch.setattr(sys, "argv", [str(file), "--out", str(out)])
+    runpy.run_path(str(file), run_name="__main__")
+    (line,) = capsys.readouterr().out.strip().splitlines()
+    (picture,) = out.glob("*.png")
+    assert line.startswith(f"{picture}: ")
+    assert any(letter.isdigit() for letter in line.removeprefix(str(picture)))
+    assert imread(picture)[..., :3].std() > 0.05

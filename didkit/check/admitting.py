@@ -70,9 +70,17 @@ class Asked:
     def before(self) -> int:
         """Periods before the first start, without those partly treated."""
         aside = self.sample.set_aside
-        return min(
-            int((~aside[g, :start]).sum()) for g, start in enumerate(self.sample.starts)
-        )
+        return min(int((~aside[g, :start]).sum()) for g, start in enumerate(self.sample.starts))
+
+    @property
+    def reference(self) -> int:
+        """The last event time before the start in which a pilot has a value; −1 as a rule."""
+        sample = self.sample
+        for back in range(1, min(sample.starts) + 1):
+            for g, start in enumerate(sample.starts):
+                if sample.mask[sample.cohort == g, start - back].any():
+                    return -back
+        return -1
 
     @property
     def whole(self) -> Bools:
@@ -117,11 +125,17 @@ def estimator_for(name: str, asked: Asked) -> Estimator:
     Returns
     -------
     Estimator
-        With ``cells="complete"`` where a pilot faces a median; ``cells="observed"`` or effects of
+        With another ``reference``, or ``anticipation``, where the period before the start is
+        partly treated;
+        ``cells="complete"`` where a pilot faces a median; ``cells="observed"`` or effects of
         cohorts where no unit is whole or is seen twice; a linear dose where there are two doses.
     """
     options: dict[str, object] = {}
-    if name in ("DiD", "EventStudy") and asked.median:
+    if name in ("EventStudy", "ChangesInChanges") and asked.reference < -1:
+        options = {"reference": asked.reference}
+    elif name in ("GroupTime", "LPDiD", "SunAbraham") and asked.reference < -1:
+        options = {"anticipation": -1 - asked.reference}
+    elif name in ("DiD", "EventStudy") and asked.median:
         options = {"cells": "complete"}
     elif name == "DiD" and asked.seen_once:
         options = {"effects": "cohort"}
@@ -225,7 +239,7 @@ def _poisson(asked: Asked) -> str:
     counts = sample.y
     if kind.kind in _RATES:
         known = asked.design.panel.metrics
-        if kind.numerator not in known or kind.denominator not in known:
+        if kind.numerator is None or {kind.numerator, kind.denominator} - set(known):
             return "the counts behind the rate are not in the panel"
         counts = asked.design.sample(kind.numerator).y
     if (counts < 0).any():
@@ -274,7 +288,19 @@ def _switching(asked: Asked) -> str:
 
 
 def _changes(asked: Asked) -> str:
-    return "" if asked.before else "no period before the first start"
+    sample, back = asked.sample, asked.reference
+    if min(sample.starts) < 1:
+        return "no period before the first start"
+    for g, start in enumerate(sample.starts):
+        own = sample.mask & (sample.cohort == g)[:, None]
+        for t in range(start, len(sample.periods)):
+            others = ~sample.pilot
+            if sample.not_yet:
+                others = others | (np.array([*sample.starts, 0])[sample.cohort] > t)
+            pairs = (own, sample.mask & others[:, None])
+            if all(cells[:, at].any() for cells in pairs for at in (start + back, t)):
+                return ""
+    return "no pilot and comparator with values just before a start and after it"
 
 
 def _triple(asked: Asked) -> str:

@@ -33,7 +33,7 @@ _SAID: dict[str, tuple[bool, str, str]] = {
     "GroupTime": (True, "each start would have changed like those never, or not yet, treated",
                   "a start of one pilot is one path: read the average, not each start"),
     "DoublyRobust": (True, "pilots would have changed like comparators of the same covariates; "
-                     "one of two models right", "a logit with so few pilots: one or two covariates"),
+                     "one of two models right", "a logit of so few pilots: one or two covariates"),
     "SunAbraham": (True, "as GroupTime", "a cluster-robust error is too small with few pilots"),
     "ExtendedTwoWay": (True, "parallel trends in all periods before the start",
                        "one coefficient a start and period: read averages"),
@@ -46,21 +46,21 @@ _SAID: dict[str, tuple[bool, str, str]] = {
               "few pilots carry the last event times"),
     "RothSantAnna": (False, "starts as good as random among all units",
                      "pilots that were chosen break it; starts of one pilot are left out"),
-    "Switching": (True, "units of the same first treatment would have changed alike",
+    "Switching": (False, "units of the same first treatment would have changed alike",
                   "an effect of having switched, whatever came after"),
     "DoseResponse": (False, "parallel trends; comparing doses also needs pilots of a dose to be "
                      "like the others", "a group of dose is one or two pilots"),
     "PoissonDiD": (True, "without the programme counts would have changed by the same ratio",
                    "small counts: zeros in pilots, and errors by cluster too small"),
-    "SyntheticControl": (False, "a mixture of donors follows the pilot before and would after",
+    "SyntheticControl": (True, "a mixture of donors follows the pilot before and would after",
                          "judge it by the fit before; p is a rank among placebos"),
-    "AugmentedSyntheticControl": (True, "as SyntheticControl, what does not fit predicted by ridge",
+    "AugmentedSyntheticControl": (False, "as SyntheticControl; ridge predicts what does not fit",
                                   "weights may be negative: look at them"),
-    "SyntheticDiD": (False, "weighted comparators and periods would have changed in parallel",
+    "SyntheticDiD": (True, "weighted comparators and periods would have changed in parallel",
                      "its placebo variance takes pilots to be as noisy as comparators"),
     "MatrixCompletion": (False, "untreated outcomes of few common factors",
                          "shrinks towards less change with few periods"),
-    "ChangesInChanges": (True, "ranks within a group have the same change over time everywhere",
+    "ChangesInChanges": (False, "ranks within a group have the same change over time everywhere",
                          "a distribution of so few pilots is a few steps"),
     "TripleDifference": (True, "what else happened to pilots would have moved the second outcome "
                          "as much", "twice the noise"),
@@ -87,8 +87,8 @@ def recommend_estimator(design: Design, metric: str | Metric | None = None) -> p
         One row an estimator of `didkit.estimate`, those recommended first: ``estimator``;
         ``admitted``; ``why`` not, empty where it is; ``role`` ("recommended" in one row, "beside"
         where it is worth reading too, else empty) and its ``reason``; ``covariates``, whether it
-        takes some; ``call``, with the options that this design asks for, empty where it is not admitted; ``assumes``; ``watch``,
-        what to look at with few pilots.
+        takes some; ``call``, with the options that this design asks for, empty where it is not
+        admitted; ``assumes``; ``watch``, what to look at with few pilots.
 
     Raises
     ------

@@ -85,7 +85,9 @@ class Comparison:
                 )
             object.__setattr__(self, "estimators", tuple(given))  # type: ignore[arg-type]
         known = self.inference is None or self.inference == "recommended"
-        if not known and (isinstance(self.inference, type) or not hasattr(self.inference, "attach")):
+        if not known and (
+            isinstance(self.inference, type) or not hasattr(self.inference, "attach")
+        ):
             raise InferenceError(
                 needed="an inference, None or 'recommended'",
                 found=repr(self.inference),
@@ -223,7 +225,7 @@ def compare(
     >>> panel, design = dk.datasets.load_evaluation()
     >>> found = compare(design, "cpp", estimators=[dk.DiD(), dk.DoublyRobust()], inference=None)
     >>> found.table[["estimator", "refused"]].values.tolist()
-    [['DiD()', ''], ['DoublyRobust()', 'one start date: 2: 2 (2019, 2020)']]
+    [['DiD()', ''], ['DoublyRobust()', 'one start date: 2: 2 (2018, 2019)']]
     """
     given: Any = estimators
     if isinstance(given, Sequence) and not isinstance(given, str):

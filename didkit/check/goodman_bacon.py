@@ -26,7 +26,7 @@ _COLUMNS = ["treated", "against", "kind", "weight", "estimate", "n_treated", "n_
 _NEVER_FIRST = (NEVER, EARLIER, LATER, ALWAYS, BOTH)
 _TINY = 1e-12  # of a share of the variance
 _EXACT = 1e-8  # the sum of the parts, against the estimate, relative to its parts
-Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,14 @@ class GoodmanBacon:
             trends or groups.
         """
         _refuse(estimate)
-        table, within, within_value = _with_covariates(estimate) if estimate.sample.covariates else (
-            _plain(estimate),
-            0.0,
-            0.0,
+        table, within, within_value = (
+            _with_covariates(estimate)
+            if estimate.sample.covariates
+            else (
+                _plain(estimate),
+                0.0,
+                0.0,
+            )
         )
         value = float(estimate.values[0])
         parts = (1 - within) * (table["weight"] * table["estimate"]).sum() + within * within_value
@@ -152,7 +156,7 @@ def _refuse(estimate: Estimate) -> None:
             where=where,
             todo="use TwoWayWeights(), which serves any weights, or fit DiD() without them",
         )
-    empty = ~sample.mask.all(axis=1)
+    empty = np.asarray(~sample.mask.all(axis=1))
     if empty.any():
         who = [unit for unit, is_one in zip(sample.units, empty, strict=True) if is_one]
         raise InferenceError(
@@ -210,7 +214,7 @@ def _plain(estimate: Estimate) -> pd.DataFrame:
     when = np.arange(t)
     rows: list[tuple[object, ...]] = []
 
-    def add(a: int, b: int, kind: str, weight: float, after: Floats, before: Floats) -> None:
+    def add(a: int, b: int, kind: str, weight: float, after: Bools, before: Bools) -> None:
         gap = paths[a] - paths[b]
         value = gap[after].mean() - gap[before].mean()
         rows.append((groups[a][0], groups[b][0], kind, weight, value, groups[a][1], groups[b][1]))
@@ -234,8 +238,7 @@ def _plain(estimate: Estimate) -> pd.DataFrame:
 
 def _with_covariates(estimate: Estimate) -> tuple[pd.DataFrame, float, float]:
     """Pairs of groups by the treatment left over, and what comes from inside groups."""
-    weights = estimate.weights
-    assert weights is not None  # DiD publishes them
+    weights = np.asarray(estimate.weights)
     y = estimate.sample.y
     left = weights[0] / (weights[0] ** 2).sum()  # the treatment that nothing else explains
     groups = _groups(estimate)

@@ -59,14 +59,18 @@ class TwoWayWeights:
     >>> import pandas as pd
     >>> import didkit as dk
     >>> frame = pd.DataFrame(
-    ...     [(u, t, s, u * t) for u, s in ((1, 2002), (2, 2003), (3, 0)) for t in range(2001, 2006)],
+    ...     [
+    ...         (u, t, s, u * t)
+    ...         for u, s in ((1, 2002), (2, 2003), (3, 0))
+    ...         for t in range(2001, 2006)
+    ...     ],
     ...     columns=["la", "year", "start", "y"],
     ... )
     >>> design = dk.Design.from_frame(
     ...     frame, unit="la", period="year", start="start", metrics=["y"], selection="unknown"
     ... )
     >>> finding = dk.DiD().fit(design, "y").infer(None).check(TwoWayWeights())
-    >>> round(finding.table["weight"].sum(), 10), len(finding.table)
+    >>> round(float(finding.table["weight"].sum()), 10), len(finding.table)
     (1.0, 7)
     """
 
@@ -115,8 +119,7 @@ class TwoWayWeights:
 
 def _of_cells(check: TwoWayWeights, estimate: Estimate) -> Finding:
     """Weights of treated cells in the one term."""
-    sample, weights = estimate.sample, estimate.weights
-    assert weights is not None
+    sample, weights = estimate.sample, np.asarray(estimate.weights)
     there = sample.treated & sample.mask
     unit, period = np.nonzero(there)
     w = weights[0][there]
@@ -234,29 +237,28 @@ def _of_terms(check: TwoWayWeights, estimate: Estimate) -> Finding:
             where=f"TwoWayWeights of {estimate.sample.metric.name!r}",
             todo="fit DiD(), or leave stable= out",
         )
-    sample, weights, terms = estimate.sample, estimate.weights, estimate.terms
-    assert weights is not None
-    period = np.arange(len(sample.periods))
+    sample, weights, terms = estimate.sample, np.asarray(estimate.weights), estimate.terms
     rows = []
-    for m, term in enumerate(terms.to_dict("records")):
+    for m, term in enumerate(_rows_of(terms)):
         for g, start in enumerate(sample.starts):
             members = sample.mask & (sample.cohort == g)[:, None]
-            for at in period:
+            for at in range(len(sample.periods)):
                 cells = members[:, at]
                 if not cells.any():
                     continue
                 own = _is_own(term, sample.periods[start], sample.periods[at], at - start)
                 weight = float(weights[m][cells, at].sum())
                 phase = "before" if at < start else "after"
-                rows.append((term["term"], sample.periods[start], at - start, phase,
-                             0.0 if abs(weight) < _TINY else weight, int(cells.sum()), own))  # fmt: skip
+                weight = 0.0 if abs(weight) < _TINY else weight
+                name, n = term["term"], int(cells.sum())
+                rows.append((name, sample.periods[start], at - start, phase, weight, n, own))
     table = pd.DataFrame(rows, columns=_TERMS)
     other = table[~table["own"] & (table["phase"] == "after")]
     after = set(terms.loc[terms["phase"] == "after", "term"])
     backwards = table[table["own"] & table["term"].isin(after) & (table["weight"] < 0)]
-    largest = other.loc[other["weight"].abs().idxmax()] if len(other) else None
+    largest = other.iloc[int(np.argmax(other["weight"].abs()))] if len(other) else None
     size = 0.0 if largest is None else float(largest["weight"])
-    if largest is None or abs(size) == 0:
+    if largest is None or size == 0:
         headline = "No term holds effects of other event times than its own."
     else:
         headline = (
@@ -282,6 +284,11 @@ def _of_terms(check: TwoWayWeights, estimate: Estimate) -> Finding:
     )
 
 
+def _rows_of(terms: pd.DataFrame) -> list[dict[str, object]]:
+    """Lay terms out as their rows."""
+    return [{str(name): value for name, value in row.items()} for row in terms.to_dict("records")]
+
+
 def _is_own(term: dict[str, object], start: str, period: str, event_time: int) -> bool:
     """Whether a start and period are what the term is about."""
     if "period" in term and isinstance(term["period"], str) and term["period"]:
@@ -291,4 +298,4 @@ def _is_own(term: dict[str, object], start: str, period: str, event_time: int) -
     if term.get("group"):
         return term["group"] == start and event_time >= 0
     at = term.get("event_time")
-    return at is not None and np.isfinite(float(at)) and float(at) == event_time  # type: ignore[arg-type]
+    return isinstance(at, int | float | np.number) and float(at) == event_time

@@ -243,7 +243,7 @@ def _check(frame: Any, **columns: str | None) -> None:
             todo="make one, e.g. pandas.DataFrame(data)",
         )
     for argument, name in columns.items():
-        count = int((frame.columns == name).sum())
+        count = sum(one == name for one in frame.columns.tolist())
         if name is not None and count != 1:
             raise DesignError(
                 needed=f"{'a' if count == 0 else 'one'} column {name!r}",

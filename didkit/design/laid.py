@@ -73,6 +73,7 @@ class Laid(Design):
     ) -> None:
         self._ids, self._labels, self._matrix, self._names = ids, periods, matrix, tuple(metrics)
         self._begin = start  # position of the start, −1 for a unit that never starts
+        self._firsts = np.flatnonzero(np.bincount(start + 1)[1:])  # the different ones, in order
         self._by, self._slowly, self._said = against, slowly, said
         self._grouped = clusters  # code of each unit's cluster, and the labels
         self._ready: dict[str, Floats] = {}
@@ -151,9 +152,10 @@ class Laid(Design):
                 metric, covariates=covariates, sampling=sampling, population=population
             )
         y = self._values(name)
-        starts = np.unique(self._begin[self._begin >= 0])
-        cohort = np.searchsorted(starts, self._begin).astype(np.intp)
-        cohort[self._begin < 0] = -1
+        starts = self._firsts
+        place = np.full(len(self._labels) + 1, -1, dtype=np.intp)
+        place[starts + 1] = np.arange(len(starts))
+        cohort = place[self._begin + 1]
         reasons = {"no value: not available": ~np.isfinite(y)}
         out = np.zeros(y.shape, dtype=bool)
         beside = [self._values(one) for one in covariates]
@@ -223,7 +225,7 @@ class Laid(Design):
         """Say what a small frame's sample would say: who never starts, and whose cells are gone."""
         n = np.isfinite(self._values(name)).sum(axis=1)
         notes = list(self._said)
-        if len(np.unique(self._begin[self._begin >= 0])) > 1:
+        if len(self._firsts) > 1:
             notes.append("pilots start in different periods")
         for which, words in (
             (n == 0, "have no value in the window"),
@@ -239,14 +241,16 @@ class Laid(Design):
 def _log(reasons: dict[str, Bools]) -> pd.DataFrame:
     """Count the cells by the first reason that leaves them out, over all units."""
     left = np.ones(next(iter(reasons.values())).shape, dtype=bool)
-    rows = []
+    counts = {}
     for reason, gone in reasons.items():
         count = int((left & gone).sum())
         left &= ~gone
         if count:
-            rows.append(("design", EVERY, reason, count))
-    rows.append(("design", EVERY, "used", int(left.sum())))
-    return pd.DataFrame(rows, columns=["stage", "unit", "reason", "cells"])
+            counts[reason] = count
+    counts["used"] = int(left.sum())
+    return pd.DataFrame(
+        {"stage": "design", "unit": EVERY, "reason": list(counts), "cells": list(counts.values())}
+    )
 
 
 def laid_out(
@@ -370,11 +374,11 @@ def _begin(
     """
     given = column.to_numpy()
     if at is None:
-        by = given.reshape(-1, n_periods)
-        value = by[:, 0]
-        same = (by == value[:, None]).all(axis=1)
+        rows = given.reshape(-1, n_periods)
+        value = rows[:, 0]
+        same = (rows == value[:, None]).all(axis=1)
         if given.dtype.kind == "f":
-            same |= np.isnan(by).all(axis=1)
+            same |= np.isnan(rows).all(axis=1)
         if not same.all():
             return None
     else:

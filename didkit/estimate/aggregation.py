@@ -269,7 +269,7 @@ def aggregate(
     if by == "group":  # within a cohort periods count alike, whatever its size
         matrix = np.where(inside, np.ones(len(g)) if cell_size is None else cell_size, 0.0)
     matrix = matrix / matrix.sum(axis=1, keepdims=True)
-    terms = pd.DataFrame(rows)
+    terms = pd.DataFrame({name: [row[name] for row in rows] for name in rows[0]})
     if not overall:
         return Aggregation(terms, matrix, size, inside, g)
     counted = (terms["phase"] == "after").to_numpy()

@@ -20,6 +20,7 @@ from didkit.estimate.aggregation import (
     check_by,
     event_name,
 )
+from didkit.estimate.cohort_cells import counted
 from didkit.estimate.published import Published
 from didkit.estimate.quantile_map import Effect, Four, Steps, mean_effect, quantile_effect
 from didkit.panel import Metric
@@ -199,7 +200,7 @@ class ChangesInChanges:
             design,
             sample,
             estimand=f"mean change in {sample.metric.label.lower()} ({unit}) of the pilots beyond "
-            "where comparators at the same level went; each authority counts once",
+            "where comparators at the same level went; " + counted(sample, self.aggregation),
             terms=terms,
             reference=self._reference(sample),
             facts=facts,

@@ -329,7 +329,7 @@ class GroupTime:
                 "period": sample.periods[starts[pairs.g[0]] + at] if one else "",
                 "phase": "reference",
             }
-            return table, pd.DataFrame([row])
+            return table, pd.DataFrame({name: [value] for name, value in row.items()})
         rows = []
         for g in np.unique(pairs.g).tolist():
             start, period = sample.periods[starts[g]], sample.periods[starts[g] + at]
@@ -534,14 +534,16 @@ class _Work:
         n_kinds = pairs.serves.shape[1]
         per_kind = np.bincount(self.kind, minlength=n_kinds)
         n_pilots, n_comparators = (np.zeros(len(terms.matrix), dtype=np.int64) for _ in range(2))
-        mask = None if self.estimator.cells == "complete" else self.sample.mask
+        if self.estimator.cells == "complete":  # whoever is in a cohort has every cell
+            own = np.arange(n_kinds) == pairs.g[:, None]
+            pilots, others = (terms.members @ acts > 0 for acts in (own, pairs.serves))
+            return pilots @ per_kind, others @ per_kind
+        mask = self.sample.mask
         for m, inside in enumerate(terms.members):
             for h in range(n_kinds):
                 own, theirs = inside & (pairs.g == h), inside & pairs.serves[:, h]
                 for there, count in ((own, n_pilots), (theirs, n_comparators)):
-                    if mask is None:
-                        count[m] += per_kind[h] * there.any()
-                    elif there.any():
+                    if there.any():
                         seen = mask[self.kind == h][:, np.unique(pairs.t[there])]
                         count[m] += int(seen.any(axis=1).sum())
         return n_pilots, n_comparators

@@ -17,7 +17,7 @@ __all__ = ["Cells", "Fitted", "fit_changes", "fit_rows"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-_AT_ONCE = 64  #: fits whose weights are laid out at once
+_AT_ONCE = 64  #: fits whose weights are kept until they are laid out
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,7 @@ def fit_changes(
     effects = np.full((n_outcomes, len(pairs)), np.nan)
     influence = np.zeros((n_outcomes, k, n_units))
     laid: list[tuple[Ints, Floats, Floats]] = []
+    shape, ready = (k, n_units, n_periods), None
     seen: list[dict[str, float]] = []
     for at in _alike(pairs):
         g, base = int(pairs.g[at[0]]), int(pairs.base[at[0]])
@@ -103,24 +104,23 @@ def fit_changes(
                 influence[o, m, units] += made.influence[:, o * len(used) + i]
         if lay_out:
             laid.append((units, made.weights, spread))
-    weights = partial(_laid_out, laid, (k, n_units, n_periods)) if lay_out else None
+            if len(laid) == _AT_ONCE:
+                ready, laid = _laid_out(laid, shape, ready), []
+    weights = partial(_laid_out, laid, shape, ready) if lay_out else None
     return Fitted(effects, influence.transpose(0, 2, 1), weights, _extremes(seen))
 
 
-def _laid_out(fits: list[tuple[Ints, Floats, Floats]], shape: tuple[int, int, int]) -> Floats:
+def _laid_out(
+    fits: list[tuple[Ints, Floats, Floats]], shape: tuple[int, int, int], ready: Floats | None
+) -> Floats:
     """Add up each fit's weights of units (n,) times what its periods do in each term (k, T)."""
-    weights = np.empty(shape) if fits else np.zeros(shape)
-    for first in range(0, len(fits), _AT_ONCE):
-        part = fits[first : first + _AT_ONCE]
-        of_units = np.zeros((shape[1], len(part)))
-        for i, (units, given, _) in enumerate(part):
-            of_units[units, i] = given
-        acts = np.stack([spread for _, _, spread in part], axis=1)  # (k, fits, T)
-        if first == 0:
-            np.matmul(of_units, acts, out=weights)
-        else:
-            weights += of_units @ acts
-    return weights
+    if not fits:
+        return np.zeros(shape) if ready is None else ready
+    of_units = np.zeros((shape[1], len(fits)))
+    for i, (units, given, _) in enumerate(fits):
+        of_units[units, i] = given
+    made: Floats = of_units @ np.stack([spread for _, _, spread in fits], axis=1)
+    return made if ready is None else made + ready
 
 
 def fit_rows(

@@ -132,7 +132,7 @@ def influence_of(
         for h in range(slope.shape[1]):
             rows = np.flatnonzero(here == h)
             if cells is None:
-                part[rows] = values[rows] @ slope[:, h].T + alone[h]
+                part[rows] = np.take(values, rows, axis=0) @ slope[:, h].T + alone[h]
             else:
                 mine = cells[rows]
                 part[rows] = (mine * values[rows]) @ slope[:, h].T - mine @ centre[:, h].T

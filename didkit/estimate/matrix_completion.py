@@ -116,6 +116,11 @@ class MatrixCompletion:
             untreated unit.
         """
         sample = _sample(design, metric)
+        sample = sample.keep(
+            np.asarray(_untreated(sample, self.anticipation).any(axis=1)),
+            "no untreated cell to learn the unit's level from",
+            advice="allow for less anticipation, or use a longer window",
+        )
         clean = _untreated(sample, self.anticipation)
         wide: Bools = np.asarray(clean.any(axis=0))
         penalty = self.penalty
@@ -201,7 +206,7 @@ class MatrixCompletion:
 
 
 def _sample(design: Design, metric: str | Metric) -> Sample:
-    """Return the units with an untreated value, from one pool."""
+    """Return the units, from one pool."""
     sample = design.sample(metric)
     if sample.sets is not None:
         raise EstimationError(

@@ -371,7 +371,7 @@ class PoissonDiD:
         linear = float(two_way(rates, made.acts, tuple(made.terms["term"])).values[0])
         facts = {
             "log_ratio": said["log_ratio"],
-            "ratio": said["ratio"],
+            "ratio_less_1": said["ratio"],
             "rate_difference": said["rate"],
             "count_difference": said["count"],
             "rate_did": linear,

@@ -170,7 +170,8 @@ class Stacked:
                 "first treated period, and comparators that are clean throughout",
                 found="; ".join(stacks.why(made)) or "none",
                 where=f"Stacked, metric {sample.metric.name!r}",
-                todo="use a narrower window, or comparison='not_yet'",
+                todo="use a narrower window, such as before=1, after=0"
+                + ("" if stacks.not_yet else ", or comparison='not_yet'"),
             )
         served = np.zeros(len(sample.units), dtype=bool)
         served[made.unit] = True
@@ -210,7 +211,8 @@ class Stacked:
         notes = [
             *reasons,
             f"{len(made.start)} stacks: each start against {facing}, in a window of "
-            f"{self.before} periods before it to {self.after} after its first treated period",
+            f"{self.before} period{'' if self.before == 1 else 's'} before it to {self.after} "
+            "after its first treated period",
         ]
         if self.weights == "none":
             once = "a start counts by n1·n0/(n1 + n0), as least squares weighs it"

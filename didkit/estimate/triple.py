@@ -14,7 +14,7 @@ from didkit.estimate.did import DiD
 from didkit.estimate.published import Published
 from didkit.linear import Normal
 from didkit.panel import Metric
-from didkit.results import Draws, Estimate, Estimator, Labels
+from didkit.results import Draws, Estimate, Estimator, Labels, tables
 
 __all__ = ["TripleDifference"]
 
@@ -135,7 +135,8 @@ class TripleDifference:
             )
         first, second = design.panel.cells(kind).value, design.panel.cells(other).value
         lost = int((np.isfinite(first) & ~np.isfinite(second)).sum())
-        made = self._refitted(design, kind, first - second)
+        both = replace(kind, label=f"{kind.label} less {tables.inside(other.label)}")
+        made = self._refitted(design, both, first - second)
         parts = [
             self._refitted(design, kind, np.where(np.isfinite(first - second), one, np.nan))
             for one in (first, second)
@@ -144,7 +145,7 @@ class TripleDifference:
             made,
             estimator=self,
             design=design,
-            estimand=f"{made.estimand}; of {kind.label.lower()} less {other.label.lower()}",
+            estimand=made.estimand,
             facts={**made.facts, **_of_parts(parts)},
             notes=(
                 *made.notes,

@@ -84,7 +84,7 @@ class Test:
         largest = float(np.abs(b).max(initial=abs(e)))
         # divided first: squares of outcomes of 1e-150 or 1e150 are no numbers
         shape = largest * float(np.std(b / largest)) if largest > 0 and len(b) else 0.0
-        self.unit = u = power_of_two(max(shape, np.sqrt(variance), 1e-12 * largest))
+        self.unit = u = power_of_two(max(shape, np.sqrt(max(variance, 0.0)), 1e-12 * largest))
         n0 = (b - e * a) / u
         if studentised:
             # at effect θ the variance is v0 − 2θ v1 + θ² v2; here in powers of estimate − θ

@@ -251,7 +251,7 @@ def _many_on_both_sides(estimate: Estimate, n1: int, n0: int) -> bool:
         return False
     others = np.ones_like(sample.pilot) if sample.not_yet else ~sample.pilot
     for n, arm in ((n1, sample.pilot), (n0, others)):
-        if min(n, np.count_nonzero(np.bincount(sample.clusters[arm]))) < _MANY_CLUSTERS:
+        if min(n, int(np.count_nonzero(np.bincount(sample.clusters[arm])))) < _MANY_CLUSTERS:
             return False
     return True
 

@@ -50,7 +50,10 @@ def from_covariance(
     note, where the covariance has a negative eigenvalue.
     """
     variance = np.diagonal(covariance).copy()
-    size = np.abs(estimate.sample.y[estimate.sample.mask]).max(initial=0.0)
+    y = estimate.sample.y
+    size = max(
+        np.fmax.reduce(y, axis=None, initial=0.0), -np.fmin.reduce(y, axis=None, initial=0.0)
+    )
     none = variance <= (1e-13 * size) ** 2
     if none.any():
         notes = (*notes, "no spread at all between units: a standard error of 0 is not printed")

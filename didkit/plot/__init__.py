@@ -31,6 +31,7 @@ from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
 from didkit.plot.synthetic import donor_weights, synthetic
+from didkit.plot.terms import terms
 
 __all__ = [
     "breakdown",
@@ -62,5 +63,6 @@ __all__ = [
     "rollout",
     "study",
     "synthetic",
+    "terms",
     "trends",
 ]

@@ -60,6 +60,8 @@ def goodman_bacon(finding: Finding, ax: Axes | None = None) -> Axes:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
+    >>> for unit in ("584", "609", "616", "637"):  # without a value in some period
+    ...     design = design.drop(unit)
     >>> finding = dk.DiD().fit(design, "cpp").infer(None).check(dk.GoodmanBacon())
     >>> list(goodman_bacon(finding).data.columns[:3])
     ['treated', 'against', 'kind']
@@ -245,7 +247,7 @@ def _shape(marker: str) -> str:
 def _check(finding: Finding, kind: type, name: str) -> None:
     """Refuse another finding."""
     table = getattr(finding, "table", None)
-    if not isinstance(table, pd.DataFrame) or not isinstance(finding.check, kind):
+    if not isinstance(table, pd.DataFrame) or type(finding.check).__name__ != kind.__name__:
         raise DidkitError(
             needed=f"a finding of {kind.__name__}",
             found=type(finding).__name__,

@@ -55,6 +55,7 @@ from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
 from didkit.plot.synthetic import donor_weights, synthetic
+from didkit.plot.terms import terms
 from didkit.results import Estimate, Finding
 from didkit.simulate.studies import Study
 
@@ -85,6 +86,7 @@ _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
     "long_differences": long_differences,
     "permutation": permutation,
     "synthetic": synthetic,
+    "terms": terms,
     "trends": trends,
 }
 _OF_DESIGN: dict[str, Callable[..., Axes]] = {
@@ -113,13 +115,13 @@ def draw(
     ----------
     result : Estimate, Finding, Evaluation, Design, Balance, Power or Study
         Told apart by what they hold, so that a new estimator has a picture on its first day: the
-        gap before and after; one term a period; one term (trends with the counterfactual). A
-        design: how often its comparators serve.
+        gap before and after; one term a period; one term (trends with the counterfactual); other
+        terms (one row each). A design: how often its comparators serve.
     ax : Axes, optional
         Where to draw; by default a new figure.
     kind : str, optional
         Another picture of an estimate: "donor_weights", "event_study", "forest", "gap",
-        "leverage", "long_differences", "permutation", "synthetic" or "trends". A
+        "leverage", "long_differences", "permutation", "synthetic", "terms" or "trends". A
         design: "neighbour_graph" or "rollout",
         and "matched", "missing" or "trends", which need `metric`. All others have one.
     metric : str, optional
@@ -196,14 +198,18 @@ def _pictures(result: Any) -> tuple[dict[str, Callable[..., Axes]], str]:
 
 def _usual(estimate: Estimate) -> str:
     """Name the picture that suits the terms of an estimate."""
-    terms = estimate.terms
-    if {"gap_before", "gap_after"} <= set(terms["term"]):
+    table = estimate.terms
+    if {"gap_before", "gap_after"} <= set(table["term"]):
         return "gap"
-    if estimate.reference is not None or ("period" in terms.columns and estimate.n_terms > 1):
-        return "event_study"
-    if estimate.synthetic is not None and estimate.n_terms == 1:
-        return "synthetic"
-    return "trends" if estimate.n_terms == 1 else ""
+    if "group" not in table.columns:  # an effect for each start and period is no path
+        told = "event_time" in table.columns or (
+            "period" in table.columns and (table["phase"] == "before").any()
+        )
+        if estimate.reference is not None or (told and estimate.n_terms > 1):
+            return "event_study"
+    if estimate.n_terms > 1:
+        return "terms"
+    return "trends" if estimate.synthetic is None else "synthetic"
 
 
 def _no_such_kind(result: Any, kind: str | None, kinds: list[str]) -> DidkitError:

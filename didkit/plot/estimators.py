@@ -63,7 +63,7 @@ def comparison(finding: Finding, ax: Axes | None = None) -> Axes:
     >>> comparison(dk.compare(design, "cpp", estimators=both, inference=None)).data.shape[0]
     2
     """
-    if not isinstance(getattr(finding, "check", None), Comparison):
+    if type(getattr(finding, "check", None)).__name__ != Comparison.__name__:
         raise DidkitError(
             needed="a finding of compare",
             found=type(finding).__name__,
@@ -178,7 +178,7 @@ def _title(finding: Finding) -> str:
 def _foot(finding: Finding, data: pd.DataFrame) -> str:
     """Say what the lines are, and who refused."""
     check, refused = finding.check, int(finding.facts["n_refused"])
-    level = check.level if isinstance(check, Comparison) else np.nan
+    level = float(getattr(check, "level", np.nan))
     said = f"{refused} refused: see the table." if refused else ""
     if not np.isfinite(data["conf_low"].to_numpy(dtype=float)).any():
         return f"No intervals. {said}".strip()

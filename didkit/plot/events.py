@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.errors import DidkitError, EstimationError
+from didkit.estimate import Gap
 from didkit.plot.style import (
     FAINT,
     GREY,
@@ -106,12 +107,13 @@ def pre_trends(finding: Finding, ax: Axes | None = None) -> Axes:
 def _frame(estimate: Estimate) -> pd.DataFrame:
     """Lay out the rows of the picture."""
     table = estimate.tidy()
-    if "position" not in table.columns or "phase" not in table.columns or len(table) < 2:
+    needs = {"position", "phase"} - set(table.columns)
+    if needs or "group" in table.columns or len(table) < 2:
         raise EstimationError(
             needed="one term a period",
             found=repr(estimate.estimator),
             where="the picture of an event study",
-            todo="draw EventStudy().fit(design, metric)",
+            todo="draw EventStudy().fit(design, metric); any terms, one row each: kind='terms'",
         )
     periods = table["period"] if "period" in table.columns else pd.Series("", index=table.index)
     timed = "event_time" in table.columns
@@ -223,7 +225,8 @@ def _shade(ax: Axes, window: pd.Series, start: float) -> None:
 def _ylabel(estimate: Estimate) -> str:
     unit = estimate.metric.unit or "units of the metric"
     if estimate.reference is None:
-        return f"Pilots less comparators\n({unit})"
+        other = "comparators" if _is_level(estimate) else "what comparators say"
+        return f"Pilots less {other}\n({unit})"
     return f"Gap less the reference's gap\n({unit})"
 
 
@@ -257,13 +260,18 @@ def _short(method: str) -> str:
 
 def _title(estimate: Estimate, data: pd.DataFrame) -> str:
     """Say how far the gap moved before the start and after it, over terms of several pilots."""
-    label = inside(estimate.metric.label)
+    label, unit = inside(estimate.metric.label), estimate.metric.unit
+    if unit != estimate.design.panel.metric(estimate.metric).unit:  # such as a log of a ratio
+        label += f" ({unit})"
     carried = data[data["n_pilots"] > 1]
     told = carried if len(carried) else data[data["phase"] != "reference"]
     before, early, after = (
         told.loc[told["phase"] == phase, "estimate"]
         for phase in ("before", "anticipation", "after")
     )
+    if estimate.reference is None and not _is_level(estimate):
+        said = f"{estimate.metric.label} of the pilots: {_span(after)} from what comparators say"
+        return f"{said}; before the start, {_span(before)}" if len(before) else said
     if estimate.reference is None:
         return f"The gap in {label} ran {_span(before)} before the start and {_span(after)} after"
     begin = "the anticipation" if len(early) else "the start"
@@ -275,6 +283,11 @@ def _title(estimate: Estimate, data: pd.DataFrame) -> str:
     if len(early):
         first += f"; in the anticipation, {_span(early)}"
     return f"{first}; after {'the start' if len(early) else 'it'}, {_span(after)}"
+
+
+def _is_level(estimate: Estimate) -> bool:
+    """Whether terms are gaps in the level, not effects."""
+    return isinstance(estimate.estimator, Gap)
 
 
 def _span(values: pd.Series) -> str:

@@ -67,10 +67,14 @@ def trends(
     >>> bool((ax.data["pilots"] < ax.data["comparators"]).all())
     True
     """
+    other = ""
     if isinstance(result, Estimate):
         sample = result.sample
-        own = result.design.panel.metric(result.metric).unit
-        alike = result.metric.unit == own  # a ratio cannot be taken off a line of rates
+        own = result.design.panel.metric(result.metric)
+        alike = result.metric.unit == own.unit  # a ratio cannot be taken off a line of rates
+        shown_metric = sample.metric if alike else own
+        if result.n_terms == 1 and not alike:
+            other = f"; estimate: {signed(float(result.values[0]))} ({result.metric.unit})"
         change = float(result.values[0]) if result.n_terms == 1 and alike else None
     else:
         if metric is None:
@@ -81,6 +85,7 @@ def trends(
                 todo="choose one of: " + ", ".join(result.panel.metrics),
             )
         sample, change = result.sample(metric), None
+        shown_metric = sample.metric
     ax = canvas(ax)
     found = paths(sample)
     missing = np.full(len(sample.periods), np.nan)
@@ -116,10 +121,10 @@ def trends(
     mark_starts(ax, _starts(sample))
     finish(
         ax,
-        _title(sample, found, change),
+        _title(sample, found, change) + other,
         data,
         foot=_foot(data, beyond, starts_at=ax.get_ylim()[0]),
-        ylabel=axis_label(sample.metric),
+        ylabel=axis_label(shown_metric),
     )
     end_labels(ax, x[-1], shown)
     return ax

@@ -240,8 +240,7 @@ class Estimate(Weighted):
             columns["df"] = sure.df
         if sure is not None and sure.band_low is not None and sure.band_high is not None:
             columns["band_low"], columns["band_high"] = sure.band_low, sure.band_high
-        for column in self.terms.columns.drop("term"):
-            columns[column] = self.terms[column].to_numpy()
+        columns.update({str(n): c.to_numpy() for n, c in self.terms.items() if n != "term"})
         return with_reference(columns, self.reference, self.metric.name)
 
     def glance(self) -> pd.DataFrame:
@@ -505,7 +504,8 @@ class Estimate(Weighted):
         """Say what was estimated, how sure it is, and what to know, as text."""
         sample, sure = self.sample, self.uncertainty
         lines = [
-            f"{type(self.estimator).__name__} · {self.metric.label} ({self.metric.unit})",
+            f"{type(self.estimator).__name__} · {self.metric.label}"
+            + (f" ({self.metric.unit})" if self.metric.unit else ""),
             f"Estimand: {self.estimand}",
             f"{sample.n_pilots} pilots, {sample.n_comparators} comparators, "
             f"{sample.periods[0]} to {sample.periods[-1]}; "

@@ -35,7 +35,7 @@ def with_reference(
     if reference is None:
         return pd.DataFrame(dict(columns))
     n = len(reference)
-    given: dict[str, Any] = {name: reference[name].to_numpy() for name in reference.columns}
+    given: dict[str, Any] = {str(name): c.to_numpy() for name, c in reference.items()}
     given.update(estimate=np.zeros(n), metric=np.array([metric] * n, dtype=object))
     position = np.concatenate([np.asarray(columns["position"]), given["position"]])
     order = np.argsort(position, kind="stable")

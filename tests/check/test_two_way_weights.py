@@ -171,9 +171,7 @@ def test_contamination_of_an_event_study():
     y[[1, 2], 3:4] = 1.0  # start 2012, event time 2
     made = dk.EventStudy().fit(design_of(y, STARTS), "m")
     mine = table[(table["start"] == "2012") & (table["event_time"] == 2)].set_index("term")
-    np.testing.assert_allclose(
-        mine.loc[made.terms["term"], "weight"] * 1.0, made.values, atol=1e-9
-    )
+    np.testing.assert_allclose(mine.loc[made.terms["term"], "weight"] * 1.0, made.values, atol=1e-9)
 
 
 def test_cohorts_of_their_own_are_not_contaminated():

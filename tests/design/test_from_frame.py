@@ -232,3 +232,38 @@ def test_people_are_counted_before_the_first_start():
     sample = made(given).sample("y", population="w")
     assert sample.w is not None
     np.testing.assert_array_equal(sample.w, 13.0)  # 2013, the last period before 2014
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("kind", ["in order", "shuffled"])
+def test_large_frames_with_clusters_and_later_starters_are_laid_out_alike(kind, text, monkeypatch):
+    given = frame(16)
+    given["group"] = given["county"] % 5
+    if text:
+        given["group"] = "g" + given["group"].astype(str)
+    given = given[given["first"] > 0]  # nobody never starts
+    if kind == "shuffled":
+        given = given.sample(frac=1, random_state=1)
+    options = {"against": dk.NotYetTreated(), "clusters": "group"}
+    quick, slow = both(given, monkeypatch, **options)
+    mine, theirs = quick.sample("y"), slow.sample("y")
+    assert mine.units == theirs.units or list(mine.units) == list(theirs.units)
+    np.testing.assert_array_equal(mine.clusters, theirs.clusters)
+    assert mine.cluster_labels == theirs.cluster_labels
+    assert mine.not_yet
+    assert mine.pilot.all()
+    assert repr(quick) == repr(slow)
+    a, b = (dk.GroupTime().fit(one, "y").infer(dk.ClusterRobust("CR1")) for one in (quick, slow))
+    np.testing.assert_allclose(a.tidy()["std_error"], b.tidy()["std_error"], rtol=1e-12)
+    assert quick._made is None
+
+
+def test_clusters_that_split_a_unit_go_the_long_way(monkeypatch):
+    given = frame(16)
+    given["group"] = np.arange(len(given)) % 3
+    with pytest.raises((DesignError, PanelError)) as slow:
+        made(given, clusters="group")
+    monkeypatch.setattr(HERE, "_LARGE", 1)
+    with pytest.raises((DesignError, PanelError)) as quick:
+        made(given, clusters="group")
+    assert str(quick.value) == str(slow.value)

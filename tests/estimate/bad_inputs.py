@@ -56,7 +56,7 @@ class Bad:
     options: Mapping[str, Any] = field(default_factory=dict)
     right: bool = True  #: there is a right answer: −9.5
     covariates: tuple[str, ...] = ()
-    todo: str = ""  #: what the reader does about it, in the docs
+    starts: Mapping[int, int] = field(default_factory=lambda: SEVERAL)
 
 
 def at(f: pd.DataFrame, unit: int, *years: int) -> pd.Series:
@@ -183,9 +183,10 @@ BAD: dict[str, Bad] = {
     ),
     "shuffled": Bad("rows in any order", lambda f: f.sample(frac=1, random_state=3)),
     "collinear": Bad(
-        "a covariate that is a sum of others",
+        "a covariate that follows from another (z = 3 − 2x)",
         lambda f: f.assign(z=3.0 - 2.0 * f["x"]),
         covariates=("x", "z"),
+        starts=ONE,  # cohorts of four: large enough for two covariates
     ),
     "too many covariates": Bad(
         "more covariates than the units can bear (20 for 18)",

@@ -173,6 +173,15 @@ def test_periods_and_cohorts_are_put_together():
     assert simple.infer(ClusterRobust("CR1")).tidy()["std_error"][0] > 0
 
 
+def test_the_estimand_says_what_counts_once():
+    design = design_of(np.random.default_rng(3).normal(size=(12, 5)), {1: 2, 4: 2, 7: 3})
+    assert (
+        "each start counts once"
+        in ChangesInChanges(aggregation="cohorts").fit(design, "m").estimand
+    )
+    assert "each authority counts once" in ChangesInChanges().fit(design, "m").estimand
+
+
 def test_later_pilots_serve_until_they_start():
     rng = np.random.default_rng(9)
     y = rng.normal(size=(12, 5))

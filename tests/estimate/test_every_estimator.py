@@ -74,6 +74,13 @@ CASES = {
     ),
     "SyntheticDiD": Case(dk.SyntheticDiD(), linear=False, exact=1e-6, levels=False),  # ridge
     "MatrixCompletion": Case(dk.MatrixCompletion(), linear=False, exact=1e-2, scale=False),
+    "PoissonDiD": Case(
+        dk.PoissonDiD(effect="count"),
+        linear=False,
+        exact=np.inf,
+        levels=False,
+        mirror=False,
+    ),
     "ChangesInChanges": Case(
         dk.ChangesInChanges(), linear=False, exact=np.inf, levels=False, mirror=False
     ),

@@ -490,3 +490,15 @@ def test_large_weights_are_not_laid_out(monkeypatch: Any) -> None:
     assert bare.weights is None
     assert bare.values == pytest.approx(made.values, abs=0)
     assert any("not laid out" in note for note in bare.notes)
+
+
+def test_weights_are_laid_out_when_they_are_first_read() -> None:
+    made = GroupTime(by="dynamic").fit(from_frame(frame_with()), "m")
+    sure = made.infer(dk.ClusterRobust("CR0"))
+    sure.tidy()
+    assert "weights" not in vars(sure) | vars(made)
+    seen = np.where(sure.sample.mask, sure.sample.y, 0.0)
+    assert np.einsum("kjt,jt->k", sure.weights, seen) == pytest.approx(sure.values, abs=1e-10)
+    assert sure.weights is sure.weights
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = made.nothing  # type: ignore[attr-defined]

@@ -165,6 +165,22 @@ def test_anticipation():
     assert other == pytest.approx(same, rel=1e-8)
 
 
+def test_a_pilot_without_an_untreated_cell_is_left_out_by_name():
+    y = noise(20, 8, 3)
+    y[5, 0] = np.nan
+    starts = {2: 4, 9: 4, 5: 1}
+    made = dk.MatrixCompletion(penalty=20.0).fit(design_of(y, starts), "m").infer(None)
+    others = np.delete(y, 5, axis=0)
+    again = dk.MatrixCompletion(penalty=20.0).fit(design_of(others, {2: 4, 8: 4}), "m").infer(None)
+    np.testing.assert_allclose(made.values, again.values, rtol=1e-9)
+    assert any("no untreated cell" in note for note in made.sample.notes)
+    early = dk.MatrixCompletion(penalty=20.0, anticipation=1)
+    y[5, 0] = 300.0
+    one = early.fit(design_of(y, starts), "m").infer(None)
+    two = early.fit(design_of(others, {2: 4, 8: 4}), "m").infer(None)
+    np.testing.assert_allclose(one.values, two.values, rtol=1e-9)
+
+
 def test_options_and_refusals():
     for options in ({"penalty": 0.0}, {"penalty": np.inf}, {"by": "x"}, {"anticipation": -1}):
         with pytest.raises(EstimationError):

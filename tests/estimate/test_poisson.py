@@ -214,6 +214,7 @@ def test_one_ratio_is_found_exactly_on_every_scale():
                 counted = after.terms["phase"] == "after"
                 assert after.values[counted] == pytest.approx(value, rel=1e-10)
     facts = PoissonDiD(exposure="e").fit(design, "m").facts
+    assert facts["ratio_less_1"] == pytest.approx(0.3, rel=1e-10)
     assert facts["rate_difference"] == pytest.approx(expected["rate"], rel=1e-10)
     assert facts["count_difference"] == pytest.approx(expected["count"], rel=1e-10)
 

@@ -314,9 +314,7 @@ def test_the_table_of_weights():
     assert made.weights is None  # they depend on the outcome
 
 
-@pytest.mark.parametrize(
-    "estimator", [dk.SyntheticDiD(), dk.AugmentedSyntheticControl(), dk.SyntheticControl()]
-)
+@pytest.mark.parametrize("estimator", [dk.SyntheticDiD(), dk.AugmentedSyntheticControl()])
 def test_a_pilot_first_exposed_later_joins_a_start_whose_other_pilots_have_no_gap(estimator):
     """The period set aside has no value for one pilot of the start, and no part in any weight."""
     y = noise(26, 9, 5, scale=0.0)

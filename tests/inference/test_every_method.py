@@ -44,9 +44,11 @@ METHODS = [
     dk.ConleyTaber(draws=399, seed=3),
     dk.FermanPinto(draws=399, seed=3),
     dk.Conformal(draws=399, seed=3),
+    dk.Bootstrap(draws=399, seed=3),
+    dk.Bootstrap(signs="rademacher", draws=399, seed=3),
 ]
 DRAWN = (dk.Permutation, dk.WildBootstrap, dk.WildRandomisation, dk.SignFlips, dk.ConleyTaber)
-DRAWN += (dk.FermanPinto, dk.Conformal)
+DRAWN += (dk.FermanPinto, dk.Conformal, dk.Bootstrap)
 
 
 def sets_of(ids: list[str], pilots: list[int], each: int) -> dk.MatchedSets:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import FIRST, codes, design_of, frame_of, noise
 
 from didkit.design import Design, MatchedSets, Pool, Rollout
 from didkit.errors import InferenceError
-from didkit.estimate import DiD, EventStudy, Gap
+from didkit.estimate import DiD, EventStudy, Gap, GroupTime
 from didkit.inference import (
     ClusterRobust,
     DonaldLang,
@@ -315,3 +316,55 @@ def test_signs_are_flipped_in_small_sets_only(each, method):
     y, starts = noise(len(ids), 4, 1), dict.fromkeys(range(6), 2)
     advice = recommend(DiD().fit(design_of(y, starts, against=own), "m"))
     assert (advice.case, advice.inference) == (3, method)
+
+
+def staggered(pilots: int, others: int, **options) -> Design:
+    """Half of the pilots start in period 2, half in period 3; four periods."""
+    rng, n = np.random.default_rng(pilots), pilots + others
+    first = np.where(np.arange(n) < pilots, 2 + np.arange(n) % 2, 0)
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(n), 4),
+            "year": np.tile(np.arange(4), n),
+            "first": np.repeat(first, 4),
+            "y": rng.normal(size=4 * n),
+            "group": np.repeat(np.arange(n) % 8, 4),
+        }
+    )
+    return Design.from_frame(
+        frame, unit="unit", period="year", start="first", metrics=["y"], selection="unknown",
+        never=[0], **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n1", "n0", "options", "chosen", "why"),
+    [
+        (100, 100, {}, ClusterRobust("CR1"), "100 or more clusters on both sides"),
+        (99, 100, {}, Jackknife(), "no cross-products by cluster"),
+        (100, 99, {}, Jackknife(), "no cross-products by cluster"),
+        (100, 100, {"clusters": "group"}, Jackknife(), "clusters are above units"),
+        (99, 100, {"refits": 150}, ClusterRobust("CR1"), "too many clusters (199)"),
+        (30, 60, {}, Permutation("t"), "permutation of t"),
+    ],
+)
+def test_influence_alone_is_never_given_cr2(n1, n0, options, chosen, why, monkeypatch):
+    """Without cross-products: CR1 with many clusters in both arms, else it is fitted again."""
+    given = dict(options)
+    monkeypatch.setattr("didkit.inference.rule._REFITS", given.pop("refits", 500))
+    estimate = GroupTime().fit(staggered(n1, n0, **given), "y")
+    assert estimate.normal is None
+    advice = recommend(estimate)
+    assert advice.inference == chosen
+    assert why in advice.notes[0]
+    assert "matched sets" not in advice.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("many", "chosen"), [(251, ClusterRobust("CR2")), (250, ClusterRobust("CR1"))]
+)
+def test_very_many_units_are_not_permuted(many, chosen, monkeypatch):
+    monkeypatch.setattr("didkit.inference.rule._VERY_MANY", many)
+    estimate = DiD().fit(staggered(100, 150), "y")
+    assert estimate.normal is not None
+    assert recommend(estimate).inference == chosen

@@ -68,12 +68,13 @@ def notebook(number: str) -> Path:
 # -- form ------------------------------------------------------------------------------------------
 
 
-def test_the_four_notebooks_are_there() -> None:
+def test_the_five_notebooks_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
         "01_quickstart",
         "02_before_and_after",
         "03_whom_to_compare",
         "04_how_sure",
+        "05_different_starts",
     ]
 
 
@@ -656,3 +657,61 @@ def test_the_fourth_runs_through_with_predictions(tmp_path: Path) -> None:
     assert "\noutside = None" in source
     _, said = run(source.replace("\noutside = None", "\noutside = 3"), "predicted", tmp_path)
     assert "You said 3." in said
+
+
+# -- the fifth: different starts -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    return run(code(notebook("05")), "starts", tmp_path_factory.mktemp("beside"))
+
+
+def test_one_regression_mixes_as_the_prose_says(starts: tuple[dict[str, Any], str]) -> None:
+    names, said = starts
+    truth = names["drawn"].truth["att"]
+    assert truth < names["told"]["conf_low"]  # "nearer to zero", "leaves the truth out"
+    assert names["told"]["conf_high"] < 0
+    assert f"{names['negative']} of 270 treated cells have a negative weight" in said
+    earliest, *later = names["by_start"].to_numpy()
+    assert (earliest[-3:] < 0).all()  # "of the earliest start become negative in late periods"
+    assert all((row[np.isfinite(row)] > 0).all() for row in later)
+    table = names["table"]["holds the truth"]
+    assert not table["two-way"]
+    assert table.drop("two-way").all()
+
+
+def test_the_two_way_event_study_is_off_before_the_start_too(
+    starts: tuple[dict[str, Any], str],
+) -> None:
+    names, _ = starts
+    paths = names["paths"]["two-way event study"]
+    before = paths.loc[:-1].to_numpy()
+    assert (np.diff(before) < 0).all()  # "a trend that is not in the data"
+    assert before[0] > 1
+    off = names["off"].max()
+    assert off.drop("two-way event study").max() < 0.1 < 1 < off["two-way event study"]
+    assert names["truth"].loc[2:].nunique() == 1  # "level from the third treated period on"
+
+
+def test_averages_and_the_evaluation_are_what_the_prose_says(
+    starts: tuple[dict[str, Any], str],
+) -> None:
+    names, _ = starts
+    averages = names["averages"]
+    assert abs(averages["starts"]) < abs(averages["treated cells"])  # "leans towards early starts"
+    assert names["spread"] < names["typical"]
+    first = names["admits"].iloc[0]
+    assert (first["estimator"], first["role"]) == ("Switching", "recommended")
+
+
+def test_the_fifth_runs_through_with_predictions(tmp_path: Path) -> None:
+    source = code(notebook("05"))
+    for name, value in (("predicted", -1.8), ("how_many", 10), ("larger", True), ("moves", True)):
+        assert f"\n{name} = None" in source
+        source = source.replace(f"\n{name} = None", f"\n{name} = {value}")
+    _, said = run(source, "starts", tmp_path)
+    assert "You said -1.80." in said
+    assert "You said 10." in said
+    assert "Smaller." in said
+    assert "You said yes." in said

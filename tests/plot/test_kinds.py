@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from plot.places import all_pictures, make_design, neighbours, phone, title
+from plot.places import PILOTS, all_pictures, make_design, many, neighbours, phone, title
 
 import didkit as dk
 from didkit import plot
@@ -45,6 +46,62 @@ def test_without_a_kind_the_usual_picture_is_drawn(estimate: dk.Estimate) -> Non
     events = dk.EventStudy().fit(make_design(), "m").infer(None)
     assert "phase" in plot.draw(events).data.columns
     assert "share" in plot.draw(events, kind="leverage").data.columns
+
+
+STARTS = {PILOTS[0]: 2013, PILOTS[1]: 2014, PILOTS[2]: 2014}
+
+
+@pytest.mark.parametrize("by", ["group", "calendar", "none"])
+def test_terms_that_are_no_path_have_a_row_each(by: str) -> None:
+    design = many(-20.0, starts=STARTS)
+    made = dk.GroupTime(by=by).fit(design, "m").infer(None)  # type: ignore[arg-type]
+    ax = plot.draw(made)
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert shown == ax.data["term"].tolist() == made.tidy()["term"].tolist()
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == ax.data["estimate"].tolist()
+    hollow = [dot.get_markerfacecolor() == "white" for dot in dots]
+    assert hollow == (ax.data["phase"] == "reference").tolist()
+    assert any(hollow) == (by == "none")
+    if by == "none":  # starts and periods are no line of event times
+        with pytest.raises(DidkitError, match="kind='terms'"):
+            plot.draw(made, kind="event_study")
+
+
+def test_too_many_terms_are_refused() -> None:
+    made = dk.GroupTime(by="none").fit(many(0.0, starts=STARTS), "m").infer(None)
+    terms = pd.concat([made.terms] * 9, ignore_index=True)
+    terms["term"] = [f"{i}" for i in range(len(terms))]
+    long = SimpleNamespace(tidy=lambda: terms, estimator=made.estimator)
+    with pytest.raises(DidkitError, match="at most 40 terms"):
+        plot.terms(long)  # type: ignore[arg-type]
+
+
+def test_effects_without_a_reference_are_not_called_a_gap() -> None:
+    design = many(-20.0, starts=STARTS)
+    ax = plot.draw(dk.ExtendedTwoWay(by="dynamic").fit(design, "m").infer(None))
+    assert "from what comparators say" in title(ax)
+    assert "nowhere" not in title(ax)
+    assert "before" not in title(ax)
+    early = dk.Imputation(by="dynamic", pretrends=1).fit(design, "m").infer(None)
+    assert "before the start" in title(plot.draw(early))
+    levels = dk.Gap(by="period").fit(design, "m").infer(None)
+    assert title(plot.draw(levels)).startswith("The gap in ")
+
+
+def test_a_ratio_does_not_label_the_axis_of_counts() -> None:
+    design = dk.datasets.load_evaluation().design
+    static = dk.PoissonDiD().fit(design, "cpp_count").infer(None)
+    ax = plot.draw(static)
+    assert "ratio" not in ax.get_ylabel()
+    assert title(ax).endswith("(log of a ratio)")
+    events = plot.draw(dk.PoissonDiD(terms="event").fit(design, "cpp_count").infer(None))
+    assert "(log of a ratio)" in title(events)
+
+
+def test_a_metric_without_a_unit_has_no_empty_brackets() -> None:
+    bare = dk.DiD().fit(make_design(), "m").infer(None)
+    assert bare.summary().splitlines()[0] == "DiD · m"
 
 
 def test_an_unknown_kind_lists_those_there_are(estimate: dk.Estimate) -> None:

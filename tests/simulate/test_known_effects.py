@@ -8,12 +8,13 @@ import pytest
 import didkit as dk
 from didkit.simulate import PanelProcess
 
+# many pilots, few that never start: two-way then leans on pilots that have started already
 PROCESS = PanelProcess(
     pilots=60,
-    comparators=90,
+    comparators=10,
     before=4,
-    after=4,
-    starts=(1 / 3, 1 / 3, 1 / 3),
+    after=7,
+    starts=(1 / 5, 1 / 5, 1 / 5, 1 / 5, 1 / 5),
     ar1=0.4,
     effect=-1.0,
     growth=-0.5,
@@ -31,7 +32,7 @@ AVERAGE = [
 BY_TIME = [
     dk.GroupTime(by="dynamic"),
     dk.SunAbraham(by="dynamic"),
-    dk.Stacked(by="dynamic"),
+    dk.Stacked(after=1, by="dynamic"),
     dk.LPDiD(by="dynamic", weighting="equal"),
     dk.Switching(),
 ]
@@ -49,10 +50,10 @@ def test_the_truth_is_named_by_term():
     drawn = PROCESS.draw(3)
     truth = drawn.truth
     assert isinstance(truth, dict)
-    # starts after 0, 1 and 2 of four periods: −1 −.5 h −.5 e over 4, 3 and 2 cells
-    cells = [-1 - 0.5 * h - 0.5 * e for h in range(3) for e in range(4 - h)]
+    # five starts in seven periods: −1 −.5 h −.5 e over 7, 6, 5, 4 and 3 cells
+    cells = [-1 - 0.5 * h - 0.5 * e for h in range(5) for e in range(7 - h)]
     assert truth["att"] == pytest.approx(np.mean(cells))
-    assert truth["event time +1"] == pytest.approx(np.mean([-1.5, -2.0, -2.5]))
+    assert truth["event time +1"] == pytest.approx(np.mean([-1.5, -2.0, -2.5, -3.0, -3.5]))
     assert truth["event time -1"] == 0.0
     assert PanelProcess(pilots=2, comparators=4, before=2, after=2, effect=3).draw(1).truth == 3
 
@@ -80,4 +81,4 @@ def test_two_way_is_biased():
 def test_unbiased_and_covering(estimator):
     row = found(estimator, "att" if estimator in AVERAGE else TERM, 500)
     assert abs(row["bias"]) < 3.5 * row["bias_mc_error"]
-    assert 0.90 < row["covers"] < 0.99
+    assert 0.80 < row["covers"] < 0.99  # CR0 with ten comparators
