@@ -9,7 +9,6 @@ from didkit import estimate as room
 from didkit.check.admitting import Asked, admitted, estimator_for
 from didkit.check.comparing import Comparison, compare
 from didkit.design import Design
-from didkit.errors import DesignError
 from didkit.panel import Metric
 
 __all__ = ["Comparison", "compare", "recommend_estimator"]
@@ -78,8 +77,8 @@ def recommend_estimator(design: Design, metric: str | Metric | None = None) -> p
     design : Design
         Who is compared with whom.
     metric : str or Metric, optional
-        Whose cells are missing, and what kind of number it is. May be left out where the panel has
-        one.
+        Whose cells are missing, and what kind of number it is. By default every metric of the
+        panel that is no denominator: an estimator is admitted where it is for each of them.
 
     Returns
     -------
@@ -93,7 +92,7 @@ def recommend_estimator(design: Design, metric: str | Metric | None = None) -> p
     Raises
     ------
     DesignError
-        If no metric is named and the panel has several, or the design has no sample of it.
+        If the design has no sample of the metric.
 
     Notes
     -----
@@ -111,16 +110,16 @@ def recommend_estimator(design: Design, metric: str | Metric | None = None) -> p
     >>> table.loc[table["role"] == "recommended", ["estimator", "call"]].values.tolist()
     [['Switching', 'Switching()']]
     """
-    if metric is None:
-        names = list(design.panel.metrics)
-        if len(names) > 1:
-            raise DesignError(
-                needed="a metric, as the panel has several",
-                found=", ".join(map(repr, names[:5])),
-                where="recommend_estimator(design, metric)",
-                todo="name one: cells may be missing in one and not in another",
-            )
-        metric = names[0]
+    if metric is not None:
+        return _of_metric(design, metric)
+    measured = design.panel.metrics
+    bases = {one.denominator for one in measured.values()} | {"population"}
+    names = [name for name in measured if name not in bases] or list(measured)
+    return _together({name: _of_metric(design, name) for name in names})
+
+
+def _of_metric(design: Design, metric: str | Metric) -> pd.DataFrame:
+    """Ask a design about one metric."""
     asked = Asked(design, design.sample(metric))
     why = {name: admitted(name, asked) for name in room.__all__}
     roles = _roles(asked, why)
@@ -131,9 +130,42 @@ def recommend_estimator(design: Design, metric: str | Metric | None = None) -> p
         call = "" if why[name] else _call(name, asked)
         rows.append((name, not why[name], why[name], role, reason, covariates and not asked.sets,
                      call, assumes, watch))  # fmt: skip
-    table = pd.DataFrame(rows, columns=_COLUMNS)
+    return _in_order(pd.DataFrame(rows, columns=_COLUMNS))
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Put those recommended first, then those admitted."""
     order = table["role"].map({"recommended": 0, "beside": 1, "": 2}) - table["admitted"] / 2
     return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def _together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Say it of all metrics at once: admitted where it is for each; who is not, and why, by name.
+
+    The first recommended for most metrics is; where metrics differ the reason says so.
+    """
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    by = {name: table.set_index("estimator") for name, table in tables.items()}
+    firsts = {name: table["role"].eq("recommended").idxmax() for name, table in by.items()}
+    votes = list(firsts.values())
+    chosen = max(dict.fromkeys(votes), key=votes.count)
+    rows = []
+    for name in room.__all__:
+        mine = {metric: table.loc[name] for metric, table in by.items()}
+        no = {metric: row["why"] for metric, row in mine.items() if not row["admitted"]}
+        why = "; ".join(dict.fromkeys(no.values()))
+        if no and len(no) < len(mine):
+            why = f"not for {', '.join(no)}: {why}"
+        source = mine[next(m for m in mine if firsts[m] == chosen)]
+        role, reason = source["role"], source["reason"]
+        if name == chosen and len(set(votes)) > 1:
+            others = [f"{first} for {metric}" for metric, first in firsts.items() if first != name]
+            reason = f"{reason}; {', '.join(others)}"
+        call = source["call"] if not no else ""
+        rows.append((name, not no, why, role if not no or name == chosen else "", reason,
+                     source["covariates"], call, source["assumes"], source["watch"]))  # fmt: skip
+    return _in_order(pd.DataFrame(rows, columns=_COLUMNS))
 
 
 def _call(name: str, asked: Asked) -> str:

@@ -24,7 +24,7 @@ from didkit.estimate.cohort_cells import counted
 from didkit.estimate.published import Published
 from didkit.estimate.quantile_map import Effect, Four, Steps, mean_effect, quantile_effect
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["ChangesInChanges"]
 
@@ -199,7 +199,8 @@ class ChangesInChanges:
             self,
             design,
             sample,
-            estimand=f"mean change in {sample.metric.label.lower()} ({unit}) of the pilots beyond "
+            estimand=f"mean change in {tables.inside(sample.metric.label)} ({unit})"
+            " of the pilots beyond "
             "where comparators at the same level went; " + counted(sample, self.aggregation),
             terms=terms,
             reference=self._reference(sample),

@@ -14,7 +14,7 @@ from didkit.estimate.covariates import check_covariates, shown
 from didkit.estimate.effects import PeriodsBy, Trends, UnitEffects, check_effects, who_counts
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["DiD", "after_before"]
 
@@ -141,7 +141,8 @@ class DiD:
             sample,
             after_before,
             self.cells,
-            estimand=f"average change in {sample.metric.label.lower()} ({unit}) from the start "
+            estimand=f"average change in {tables.inside(sample.metric.label)} ({unit})"
+            " from the start "
             f"on, pilots less comparators; {who_counts(sample)}",
             options={
                 "trends": self.trends,

@@ -16,7 +16,7 @@ from didkit.errors import EstimationError, first_few, is_number, is_whole
 from didkit.estimate.published import Published
 from didkit.linear import Normal
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["DoseResponse"]
 
@@ -163,7 +163,8 @@ class DoseResponse:
             self,
             design,
             sample,
-            estimand=f"effect on {sample.metric.label.lower()} ({unit}) of the dose that was "
+            estimand=f"effect on {tables.inside(sample.metric.label)} ({unit})"
+            " of the dose that was "
             "given"
             + ("" if self.shape == "groups" else ", and its slope in one unit of dose")
             + "; each authority counts once",

@@ -18,7 +18,7 @@ from didkit.estimate.two_by_two import LOGIT, Method, TwoByTwo, check_method, pa
 from didkit.estimate.two_by_two_draws import draws_of_panel
 from didkit.estimate.two_by_two_rows import rows
 from didkit.panel import Metric
-from didkit.results import Draws, Estimate, Labels
+from didkit.results import Draws, Estimate, Labels, tables
 
 __all__ = ["DoublyRobust"]
 
@@ -332,7 +332,8 @@ class DoublyRobust:
             self,
             design,
             sample,
-            estimand=f"average change in {sample.metric.label.lower()} ({unit}) from the start "
+            estimand=f"average change in {tables.inside(sample.metric.label)} ({unit})"
+            " from the start "
             f"on, pilots less {whom}; {once}",
             terms=pd.DataFrame({"term": ["att"], "position": [0], "phase": ["after"]}),
             facts=made.facts,

@@ -18,7 +18,7 @@ from didkit.estimate.effects import PeriodsBy, Trends, UnitEffects, check_effect
 from didkit.estimate.ends import Ends, check_ends, ended, trimmed
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric, Period
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["EventStudy"]
 
@@ -205,7 +205,8 @@ class EventStudy:
             sample,
             windows,
             self.cells,
-            estimand=f"gap in {sample.metric.label.lower()} ({unit}), pilots less comparators, "
+            estimand=f"gap in {tables.inside(sample.metric.label)} ({unit})"
+            ", pilots less comparators, "
             f"less the gap in the reference {base['term'].iloc[0]}; {who_counts(sample)}",
             reference=base,
             options={

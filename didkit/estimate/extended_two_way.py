@@ -37,7 +37,7 @@ from didkit.estimate.published import Published
 from didkit.estimate.saturated import Rows, refuse_dependent
 from didkit.linear.roots import inverse_root
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["ExtendedTwoWay"]
 
@@ -230,7 +230,8 @@ class ExtendedTwoWay:
             self,
             design,
             sample,
-            estimand=f"average effect on {sample.metric.label.lower()} ({unit}), from an effect "
+            estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
+            ", from an effect "
             f"for each start and period, pilots less {facing}{how}; "
             + counted(sample, self.aggregation),
             terms=aggregation.terms,

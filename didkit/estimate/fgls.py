@@ -17,7 +17,7 @@ from didkit.estimate.published import Published
 from didkit.estimate.two_way import TwoWay, two_way
 from didkit.linear import Normal
 from didkit.panel import Metric
-from didkit.results import Estimate, Labels
+from didkit.results import Estimate, Labels, tables
 
 __all__ = ["FGLS"]
 
@@ -131,7 +131,8 @@ class FGLS:
             self,
             design,
             sample,
-            estimand=f"average change in {sample.metric.label.lower()} ({unit}) from the start "
+            estimand=f"average change in {tables.inside(sample.metric.label)} ({unit})"
+            " from the start "
             "on, pilots less comparators; cells weighted by generalised least squares",
             terms=windows.terms,
             facts={

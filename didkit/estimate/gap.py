@@ -13,7 +13,7 @@ from didkit.errors import EstimationError
 from didkit.estimate.two_groups import two_groups
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["Gap"]
 
@@ -101,7 +101,7 @@ class Gap:
             self,
             design,
             sample,
-            estimand=f"difference in level of {sample.metric.label.lower()} "
+            estimand=f"difference in level of {tables.inside(sample.metric.label)} "
             f"({sample.metric.unit or 'units of the metric'}), pilots less comparators; "
             "each authority counts once; not an effect",
             terms=windows.terms,

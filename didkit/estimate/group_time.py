@@ -40,7 +40,7 @@ from didkit.estimate.group_time_pairs import Base, Comparators, Pairs, pairs_of
 from didkit.estimate.published import Published
 from didkit.estimate.refits import refits
 from didkit.panel import Metric
-from didkit.results import Draws, Estimate, Labels
+from didkit.results import Draws, Estimate, Labels, tables
 
 __all__ = ["GroupTime"]
 
@@ -224,7 +224,8 @@ class GroupTime:
             self,
             design,
             sample,
-            estimand=f"average change in {sample.metric.label.lower()} ({unit}) of pilots since "
+            estimand=f"average change in {tables.inside(sample.metric.label)} ({unit})"
+            " of pilots since "
             f"the base period, less that of {self._who(sample)}; {_SAID[self.by]}; "
             f"{self._counts()}",
             terms=table,

@@ -36,7 +36,7 @@ from didkit.estimate.imputed import (
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation, learnable
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["Imputation"]
 
@@ -200,7 +200,8 @@ class Imputation:
             self,
             design,
             sample,
-            estimand=f"average effect on {sample.metric.label.lower()} ({unit}) in pilots from "
+            estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
+            " in pilots from "
             "the start on, against what unit and period effects of untreated cells say; "
             f"{counted}",
             terms=pd.concat([before, frame], ignore_index=True) if len(before) else frame,

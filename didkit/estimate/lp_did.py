@@ -18,7 +18,7 @@ from didkit.estimate.long_differences import Horizon, LongDifferences, Weighting
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["LPDiD"]
 
@@ -187,7 +187,7 @@ class LPDiD:
             self,
             design,
             sample,
-            estimand=f"average change in {sample.metric.label.lower()} ({unit}) from "
+            estimand=f"average change in {tables.inside(sample.metric.label)} ({unit}) from "
             f"{self._base_in_words} on, pilots that start less units that have not; {each}",
             terms=terms,
             reference=self._reference(sample) if self.by == "dynamic" else None,

@@ -21,7 +21,7 @@ from didkit.estimate.donors import check_periods
 from didkit.estimate.nuclear import Completed, complete, largest_penalty
 from didkit.estimate.published import Published
 from didkit.panel import Metric
-from didkit.results import Estimate, Labels
+from didkit.results import Estimate, Labels, tables
 
 __all__ = ["MatrixCompletion"]
 
@@ -171,7 +171,7 @@ class MatrixCompletion:
             self,
             design,
             sample,
-            estimand=f"average effect on the pilots' {sample.metric.label.lower()} ({unit}) "
+            estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
             "from the start on, against what a matrix of low rank predicts; each "
             f"{'cell of an authority' if self.aggregation == 'pilots' else 'start'} counts once",
             terms=plan.terms,

@@ -30,7 +30,7 @@ from didkit.estimate.published import Published
 from didkit.estimate.two_way import two_way
 from didkit.estimate.windows import Windows
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["PoissonDiD"]
 
@@ -384,7 +384,7 @@ class PoissonDiD:
     def _words(self, metric: Metric, base: str | None) -> tuple[str, str]:
         """Return the unit of the estimate, and the estimand in words."""
         own = metric.unit or "units of the metric"
-        label = metric.label.lower()
+        label = tables.inside(metric.label)
         if self.effect == "log_ratio":
             unit, what = "log of a ratio", f"log of the ratio of {label} to what it would have been"
         elif self.effect == "ratio":

@@ -31,6 +31,7 @@ from didkit.estimate.random_timing import (
 )
 from didkit.panel import Metric
 from didkit.results import Estimate
+from didkit.results.tables import inside
 
 __all__ = ["RothSantAnna"]
 
@@ -244,7 +245,8 @@ class RothSantAnna:
             self,
             design,
             sample,
-            estimand=f"effect on {sample.metric.label.lower()} ({unit}) of having started, if the "
+            estimand=f"effect on {inside(sample.metric.label)} ({unit})"
+            " of having started, if the "
             f"time of the start is as good as random; each {counted} counts once",
             terms=combined.terms.assign(
                 beta=fitted.beta, se_neyman=np.sqrt(variance), se_adjusted=se

@@ -27,7 +27,7 @@ from didkit.estimate.refits import refits
 from didkit.estimate.saturated import Fitted, normal_by, refuse_dependent
 from didkit.estimate.stacks import Laid, Stacks
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["Stacked"]
 
@@ -226,7 +226,8 @@ class Stacked:
             self,
             design,
             sample,
-            estimand=f"average effect on {sample.metric.label.lower()} ({unit}) of starts whose "
+            estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
+            " of starts whose "
             f"window fits, pilots less {facing}; {once}",
             terms=aggregation.terms,
             reference=self._reference(sample, made.start),

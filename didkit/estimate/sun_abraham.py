@@ -32,7 +32,7 @@ from didkit.estimate.cohort_regression import (
 from didkit.estimate.covariates import check_covariates, refuse_here
 from didkit.estimate.saturated import Rows, refuse_dependent
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["SunAbraham"]
 
@@ -184,7 +184,8 @@ class SunAbraham:
             self,
             design,
             sample,
-            estimand=f"average effect on {sample.metric.label.lower()} ({unit}), from an effect "
+            estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
+            ", from an effect "
             f"for each start and period, pilots less {facing}; "
             + counted(sample, self.aggregation),
             terms=aggregation.terms,

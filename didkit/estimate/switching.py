@@ -17,7 +17,7 @@ from didkit.estimate.by_cohort import reassigned_by_cohort
 from didkit.estimate.first_switches import Paths, Term, effect, paths_of
 from didkit.estimate.published import Published
 from didkit.panel import Metric
-from didkit.results import Draws, Estimate, Labels
+from didkit.results import Draws, Estimate, Labels, tables
 
 __all__ = ["Switching"]
 
@@ -176,7 +176,7 @@ class Switching:
             self,
             design,
             sample,
-            estimand=f"effect on {sample.metric.label.lower()} ({unit}) of having switched"
+            estimand=f"effect on {tables.inside(sample.metric.label)} ({unit}) of having switched"
             f"{per}; each {each} counts once",
             terms=table,
             reference=None if self.overall else _reference(sample, paths),

@@ -21,7 +21,7 @@ from didkit.estimate.donors import (
 )
 from didkit.estimate.simplex import simplex
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["SyntheticControl"]
 
@@ -150,7 +150,7 @@ class SyntheticControl:
             balance=self.balance,
             aggregation=self.aggregation,
             anticipation=self.anticipation,
-            estimand=f"average effect on the pilots' {sample.metric.label.lower()} ({unit}) "
+            estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
             "from the start on, against a mixture of units that never start; each "
             f"{'authority' if self.aggregation == 'pilots' else 'start'} counts once",
             facts={},

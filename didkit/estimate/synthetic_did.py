@@ -22,7 +22,7 @@ from didkit.estimate.donors import (
 from didkit.estimate.projection import project_out
 from didkit.estimate.simplex import simplex
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["SyntheticDiD"]
 
@@ -157,7 +157,7 @@ class SyntheticDiD:
             balance=self.balance,
             aggregation=self.aggregation,
             anticipation=self.anticipation,
-            estimand=f"average effect on the pilots' {sample.metric.label.lower()} ({unit}) "
+            estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
             "from the start on, against a weighted mixture of units that never start; each "
             f"{'authority' if self.aggregation == 'pilots' else 'start'} counts once",
             facts=facts,

@@ -149,8 +149,8 @@ class TripleDifference:
             facts={**made.facts, **_of_parts(parts)},
             notes=(
                 *made.notes,
-                f"what moves {kind.label.lower()} and {other.label.lower()} alike cancels; an "
-                "effect on the second is subtracted",
+                f"what moves {tables.inside(kind.label)} and {tables.inside(other.label)} alike "
+                "cancels; an effect on the second is subtracted",
                 *([f"{lost} cells have no value of {other.name!r} to subtract"] if lost else []),
             ),
         )

@@ -27,7 +27,7 @@ from didkit.estimate.imputed import (
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation, learnable
 from didkit.panel import Metric
-from didkit.results import Estimate
+from didkit.results import Estimate, tables
 
 __all__ = ["TwoStage"]
 
@@ -167,7 +167,8 @@ class TwoStage:
             self,
             design,
             sample,
-            estimand=f"average in pilots of {sample.metric.label.lower()} ({unit}) less unit and "
+            estimand=f"average in pilots of {tables.inside(sample.metric.label)} ({unit})"
+            " less unit and "
             f"period effects of untreated cells; each {each} counts once",
             terms=frame,
             reference=self._reference(sample) if self.by == "dynamic" else None,

@@ -6,7 +6,6 @@ import dataclasses
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from check.battery import BATTERY, ONE, SEVERAL, N, T, Y
 from helpers import design_of, noise, with_gaps
@@ -118,17 +117,23 @@ def test_one_pilot_with_a_long_past_has_synthetic_controls_beside():
     assert short.loc["SyntheticControl", "role"] == ""
 
 
-def test_a_metric_must_be_named_where_there_are_several():
-    frame = pd.DataFrame(
-        {"la": ["1", "2"] * 2, "year": [2001, 2001, 2002, 2002], "s": [2002, 0] * 2,
-         "m": [1.0, 2, 3, 4], "x": [1.0, 2, 3, 5]}
-    )  # fmt: skip
-    design = dk.Design.from_frame(
-        frame, unit="la", period="year", start="s", metrics=["m", "x"], selection="unknown"
-    )
-    with pytest.raises(DesignError, match="a metric, as the panel has several"):
-        dk.recommend_estimator(design)
-    assert len(dk.recommend_estimator(design, "x")) == len(room.__all__)
+def test_of_several_metrics_it_is_asked_at_once():
+    """Admitted where it is for each; who is not says for which, and the reason."""
+    panel, design = dk.datasets.load_evaluation()
+    every = dk.recommend_estimator(design).set_index("estimator")
+    bases = {one.denominator for one in panel.metrics.values()} | {"population"}
+    names = [name for name in panel.metrics if name not in bases]
+    each = {name: dk.recommend_estimator(design, name).set_index("estimator") for name in names}
+    for estimator, row in every.iterrows():
+        admitted = {name: bool(table.loc[estimator, "admitted"]) for name, table in each.items()}
+        assert row["admitted"] == all(admitted.values())
+        assert bool(row["why"]) == (not row["admitted"])
+        if 0 < sum(admitted.values()) < len(admitted):
+            assert row["why"].startswith("not for ")
+            named = row["why"].split(":")[0].removeprefix("not for ").split(", ")
+            assert set(named) == {name for name, yes in admitted.items() if not yes}
+    assert (every["role"] == "recommended").sum() == 1
+    assert "recommended" in set(each[names[0]]["role"])
 
 
 # -- compare --------------------------------------------------------------------------------------
