@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from didkit.estimate.refits import Kernel, refits
-from didkit.results import Draws, Labels
+from didkit.results import Draws, Labels, OneByOne
 
 __all__ = ["reassigned_by_cohort", "without_own_effect"]
 
@@ -191,4 +191,4 @@ def without_own_effect(
         found = reassigned(labels)
         return Draws(*(getattr(found, name) + gone for name in ("b", "a", "v0", "v1", "v2")))
 
-    return made
+    return OneByOne(made) if isinstance(reassigned, OneByOne) else made

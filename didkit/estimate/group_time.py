@@ -40,7 +40,7 @@ from didkit.estimate.group_time_pairs import Base, Comparators, Pairs, pairs_of
 from didkit.estimate.published import Published
 from didkit.estimate.refits import refits
 from didkit.panel import Metric
-from didkit.results import Draws, Estimate, Labels, tables
+from didkit.results import Draws, Estimate, Labels, OneByOne, tables
 
 __all__ = ["GroupTime"]
 
@@ -557,13 +557,14 @@ class _Work:
         if observed and not (sample.mask.sum(axis=1) > 1).any():
             return None
 
+        plain = self.w is None and bool(sample.mask.all()) and not self.estimator.covariates
+
         @cache
         def made() -> Callable[[Labels], Draws]:
             acts = np.zeros((len(terms.matrix), pairs.serves.shape[1], len(sample.periods)))
             for m, inside in enumerate(terms.members):
                 acts[m, pairs.g[inside], pairs.t[inside]] = 1.0
             actual = acts[:, self.kind]
-            plain = self.w is None and bool(sample.mask.all()) and not self.estimator.covariates
             if plain:
                 return drawn(pairs, terms, self.kind, sample.y, actual, shares)
 
@@ -577,4 +578,4 @@ class _Work:
         def reassigned(labels: Labels) -> Draws:
             return made()(labels)
 
-        return reassigned
+        return reassigned if plain else OneByOne(reassigned)

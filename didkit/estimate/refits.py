@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.results import Draws, Labels
+from didkit.results import Draws, Labels, OneByOne
 
 __all__ = ["Kernel", "refits"]
 
@@ -18,7 +17,7 @@ Floats = NDArray[np.float64]
 Kernel = Callable[[NDArray[np.intp], Floats], tuple[Floats, Floats]]
 
 
-def refits(kernel: Kernel, y: Floats, actual: Floats) -> Callable[[Labels], Draws]:
+def refits(kernel: Kernel, y: Floats, actual: Floats) -> OneByOne:
     """Return what `Estimate.reassigned` asks for, from a kernel that is linear in the outcome.
 
     Every draw costs one run of the kernel on 1 + k outcomes. An estimator whose estimate depends
@@ -42,29 +41,20 @@ def refits(kernel: Kernel, y: Floats, actual: Floats) -> Callable[[Labels], Draw
     callable
         Labels (B, J) → `Draws`.
     """
+    k = len(actual)
     seen = np.isfinite(y)
     outcomes = np.concatenate([y[None], np.where(seen, actual, np.nan)])
-    return _OneByOne(kernel, outcomes)
+    each = np.arange(k)
 
-
-@dataclass(frozen=True, eq=False)
-class _OneByOne:
-    """Runs the kernel once for each draw; `one_by_one` tells those who choose how many."""
-
-    kernel: Kernel
-    outcomes: Floats
-    one_by_one: bool = True
-
-    def __call__(self, labels: Labels) -> Draws:
-        """Return the draws for labels (B, J)."""
-        k = len(self.outcomes) - 1
+    def reassigned(labels: Labels) -> Draws:
         b, a, v0, v1, v2 = (np.full((len(labels), k), np.nan) for _ in range(5))
-        each = np.arange(k)
         for i, row in enumerate(labels):
-            values, influence = self.kernel(row.astype(np.intp), self.outcomes)
+            values, influence = kernel(row.astype(np.intp), outcomes)
             own = influence[1 + each, :, each].T  # (J, k)
             b[i], a[i] = values[0], values[1 + each, each]
             v0[i] = (influence[0] ** 2).sum(axis=0)
             v1[i] = (influence[0] * own).sum(axis=0)
             v2[i] = (own**2).sum(axis=0)
         return Draws(b=b, a=a, v0=v0, v1=v1, v2=v2)
+
+    return OneByOne(reassigned)

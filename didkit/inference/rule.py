@@ -48,7 +48,7 @@ from didkit.inference.jackknife import Jackknife
 from didkit.inference.permutation import Permutation
 from didkit.inference.placebo_variance import PlaceboVariance
 from didkit.inference.sign_flips import SignFlips
-from didkit.results import Estimate, Inference
+from didkit.results import Estimate, Inference, OneByOne
 
 __all__ = ["Advice", "recommend"]
 
@@ -63,6 +63,7 @@ _TRIAL = 19  #: draws of a trial, to see whether a method serves
 _VERY_MANY = 5_000  #: units above which nothing is permuted, or fitted again without each
 _MANY_CLUSTERS = 100  #: clusters a side from which CR1 with G − 1 degrees of freedom holds its size
 _REFITS = 500  #: clusters up to which an estimate is fitted again without each
+_FITS = 999  #: draws of a permutation that runs the estimator once for each
 _LEAST = 0.05  #: least attainable p above which a permutation decides nothing
 
 
@@ -118,6 +119,9 @@ def recommend(estimate: Estimate) -> Advice:
         return _by_clusters(estimate, who, "")
     case, why = several
     chosen = Permutation("t")
+    if isinstance(estimate.reassigned, OneByOne):
+        chosen = Permutation("t", draws=_FITS)
+        why += f"; {_FITS} draws, as each is a fit of its own"
     least = least_of_assignments(sample, draws=chosen.draws, assignable=estimate.assignable)
     if least > _LEAST:
         return _by_clusters(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Draws", "Exchange", "Labels"]
+__all__ = ["Draws", "Exchange", "Labels", "OneByOne"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -59,6 +59,23 @@ class Draws:
                 for name in ("b", "a", "v0", "v1", "v2")
             )
         )
+
+
+@dataclass(frozen=True, eq=False)
+class OneByOne:
+    """Refits that cost a fit a draw: whoever chooses how many draws to ask for should know.
+
+    Parameters
+    ----------
+    run : callable
+        Labels (B, J) → `Draws`.
+    """
+
+    run: Callable[[Labels], Draws]
+
+    def __call__(self, labels: Labels) -> Draws:
+        """Refit for each row of labels."""
+        return self.run(labels)
 
 
 @dataclass(frozen=True, eq=False)
