@@ -147,13 +147,13 @@ def _together(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     if len(tables) == 1:
         return next(iter(tables.values()))
     by = {name: table.set_index("estimator") for name, table in tables.items()}
-    firsts = {name: table["role"].eq("recommended").idxmax() for name, table in by.items()}
+    firsts = {name: str(table["role"].eq("recommended").idxmax()) for name, table in by.items()}
     votes = list(firsts.values())
     chosen = max(dict.fromkeys(votes), key=votes.count)
     rows = []
     for name in room.__all__:
         mine = {metric: table.loc[name] for metric, table in by.items()}
-        no = {metric: row["why"] for metric, row in mine.items() if not row["admitted"]}
+        no = {metric: str(row["why"]) for metric, row in mine.items() if not row["admitted"]}
         why = "; ".join(dict.fromkeys(no.values()))
         if no and len(no) < len(mine):
             why = f"not for {', '.join(no)}: {why}"

@@ -201,7 +201,7 @@ class ChangesInChanges:
             sample,
             estimand=f"mean change in {tables.inside(sample.metric.label)} ({unit})"
             " of the pilots beyond "
-            "where comparators at the same level went; " + counted(sample, self.aggregation),
+            "where comparators at the same level went; " + counted(sample, self.aggregation, self.by),
             terms=terms,
             reference=self._reference(sample),
             facts=facts,

@@ -21,7 +21,6 @@ __all__ = [
     "CohortCells",
     "Rule",
     "cohort_cells",
-    "counted",
     "every_period",
     "from_the_start",
     "recombined",
@@ -296,14 +295,3 @@ def reference_rows(cells: CohortCells, by: By, anticipation: int) -> pd.DataFram
             "phase": ["reference"],
         }
     )
-
-
-def counted(sample: Sample, aggregation: str) -> str:
-    """Say in words what counts once."""
-    if aggregation == "cohorts":
-        return "each start counts once"
-    if sample.population is not None:
-        return f"each person counts once ({sample.population})"
-    if sample.sampling is not None:
-        return f"each authority counts for {sample.sampling}"
-    return "each authority counts once"

@@ -16,7 +16,6 @@ from didkit.estimate.cells import covariate_notes
 from didkit.estimate.cohort_cells import (
     CohortCells,
     cohort_cells,
-    counted,
     every_period,
     from_the_start,
     reference_rows,

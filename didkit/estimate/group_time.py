@@ -39,6 +39,7 @@ from didkit.estimate.group_time_means import (
 from didkit.estimate.group_time_pairs import Base, Comparators, Pairs, pairs_of
 from didkit.estimate.published import Published
 from didkit.estimate.refits import refits
+from didkit.estimate.wording import alone_in_start, counted, levels_left_in
 from didkit.panel import Metric
 from didkit.results import Draws, Estimate, Labels, OneByOne, tables
 
@@ -83,10 +84,12 @@ class GroupTime:
         "complete": units with a value in every period, each with its own change. "observed": means
         (or models) of the cells with a value in each of the two periods, whoever has them: for
         panels with gaps and for repeated cross-sections. It assumes that who is observed does not
-        change with the outcome.
+        change with the outcome: levels of units that come and go do not cancel, as they do in
+        `Imputation`, and a note says how many these are.
     by : {"simple", "dynamic", "group", "calendar", "none"}
-        One number, over all cohorts and periods from the start on; by time since the start; by
-        start; by period; or every effect.
+        One number, over all cohorts and periods from the start on, so that early starts, treated
+        for longer, count for more; by time since the start; by start; by period; or every effect.
+        The average in which each pilot counts once is ``by="group", overall=True``.
     overall : bool
         With "dynamic", "group" or "calendar": the average of these terms from the start on, by
         cohort size for "group", all alike for the others.
@@ -227,7 +230,7 @@ class GroupTime:
             estimand=f"average change in {tables.inside(sample.metric.label)} ({unit})"
             " of pilots since "
             f"the base period, less that of {self._who(sample)}; {_SAID[self.by]}; "
-            f"{self._counts()}",
+            + counted(sample, self.aggregation, self.by),
             terms=table,
             reference=reference,
             facts={"comparisons": len(pairs), **fitted.facts},
@@ -245,11 +248,6 @@ class GroupTime:
         if self._comparators(sample) == "never":
             return "units that never start"
         return "units that have not started yet"
-
-    def _counts(self) -> str:
-        if self.aggregation == "cohorts":
-            return "each start counts once"
-        return "each person counts once" if self.population else "each authority counts once"
 
     def _sample(self, design: Design, metric: str | Metric) -> tuple[Sample, tuple[str, ...]]:
         """Return the units that can serve, and notes on those that cannot."""
@@ -366,16 +364,10 @@ class GroupTime:
                 f"up to {trimmed} comparators of a cohort have no weight: they look like pilots "
                 "(propensity 0.995 or more)"
             )
-        alone = [
-            sample.periods[sample.starts[g]]
-            for g in np.unique(pairs.g).tolist()
-            if (sample.cohort == g).sum() == 1
-        ]
-        if alone:
-            notes.append(
-                f"one pilot in start {', '.join(alone)}: it has no spread of its own, and standard "
-                "errors from influence leave it out"
-            )
+        notes += alone_in_start(sample, np.unique(pairs.g).tolist())
+        if self.cells == "observed":
+            how, instead = "cells='observed'", "Imputation(), DiD() or cells='complete'"
+            notes += levels_left_in(_moving(sample, pairs), how, instead)
         if fitted.weights is None:
             notes.append(f"weights of cells are not laid out: more than {LARGEST:,} numbers")
         return tuple(notes)
@@ -388,6 +380,17 @@ _SAID = {
     "calendar": "by period, averaged over the pilots that have started",
     "none": "by start and period",
 }
+
+
+def _moving(sample: Sample, pairs: Pairs) -> tuple[str, ...]:
+    """Name units seen more than once that have a value in one of two periods compared only."""
+    mask = sample.mask
+    rows = np.flatnonzero((mask.sum(axis=1) > 1) & ~mask.all(axis=1))
+    kind = np.where(sample.cohort < 0, len(sample.starts), sample.cohort)[rows]
+    moves = np.zeros(len(rows), dtype=bool)
+    for g, t, base, serves in zip(pairs.g, pairs.t, pairs.base, pairs.serves, strict=True):
+        moves |= ((kind == g) | serves[kind]) & (mask[rows, t] != mask[rows, base])
+    return tuple(sample.units[j] for j in rows[moves])
 
 
 def _complete(sample: Sample) -> Sample:

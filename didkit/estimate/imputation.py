@@ -35,6 +35,7 @@ from didkit.estimate.imputed import (
 )
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation, learnable
+from didkit.estimate.wording import alone_in_start, counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -182,12 +183,6 @@ class Imputation:
         carries = (actual & sample.mask).any(axis=2)  # (k, J)
         served = (weights != 0).any(axis=2) & ~sample.pilot
         unit = sample.metric.unit or "units of the metric"
-        counted = {
-            "pilots": "each treated cell of an authority counts once",
-            "cohorts": "each start counts once",
-        }[self.aggregation]
-        if sample.population is not None:
-            counted = "each person counts once"
         return Published(
             values=values[0],
             n_pilots=carries.sum(axis=1),
@@ -203,13 +198,17 @@ class Imputation:
             estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
             " in pilots from "
             "the start on, against what unit and period effects of untreated cells say; "
-            f"{counted}",
+            + counted(sample, self.aggregation, self.by),
             terms=pd.concat([before, frame], ignore_index=True) if len(before) else frame,
             facts={
                 f"coefficient_{name}": float(value)
                 for name, value in zip(sample.covariates, slopes[0], strict=True)
             },
-            notes=(*notes, *covariate_notes(sample)),
+            notes=(
+                *notes,
+                *covariate_notes(sample),
+                *alone_in_start(sample, range(len(sample.starts))),
+            ),
         )
 
 

@@ -17,6 +17,7 @@ from didkit.estimate.imputed import many, seen_on_both_sides
 from didkit.estimate.long_differences import Horizon, LongDifferences, Weighting
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation
+from didkit.estimate.wording import alone_in_term, counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -42,7 +43,7 @@ class LPDiD:
     weighting : {"variance", "equal"}
         How starts are averaged in a horizon: ``"variance"``, as least squares does, by
         n₁n₀/(n₁ + n₀), which is positive; ``"equal"``, by pilots, so that each counts once.
-    base : int or "all", default 1
+    base_periods : int or "all", default 1
         Periods before the start whose mean is the base: the last one, so many, or all of them
         (those with a value). More than one is more precise where errors are independent.
     window : int, optional
@@ -65,7 +66,7 @@ class LPDiD:
     controls would have changed alike.
 
     With ``weighting="variance"`` starts with more balanced numbers count for more: a convex average
-    of effects, and no average over pilots. With ``"equal"``, ``base=1`` and the same controls, the
+    of effects, and no average over pilots. With ``"equal"``, ``base_periods=1`` and the same controls, the
     horizons are those of a group-time estimate averaged by pilots.
 
     Standard errors are by cluster, over all horizons and starts in which a unit serves (one
@@ -98,7 +99,7 @@ class LPDiD:
 
     by: Kind = field(default="simple", kw_only=True)
     weighting: Weighting = field(default="variance", kw_only=True)
-    base: int | Literal["all"] = field(default=1, kw_only=True)
+    base_periods: int | Literal["all"] = field(default=1, kw_only=True)
     window: int | None = field(default=None, kw_only=True)
     comparison: Literal["never", "not_yet"] | None = field(default=None, kw_only=True)
     sampling: str | None = field(default=None, kw_only=True)
@@ -119,11 +120,11 @@ class LPDiD:
                     where=f"LPDiD({name}=)",
                     todo="choose one of them",
                 )
-        if self.base != "all" and (not is_whole(self.base) or int(self.base) < 1):
+        if self.base_periods != "all" and (not is_whole(self.base_periods) or int(self.base_periods) < 1):
             raise EstimationError(
-                needed="base: a whole number of periods, 1 or more, or 'all'",
-                found=repr(self.base),
-                where="LPDiD(base=)",
+                needed="base_periods: a whole number of periods, 1 or more, or 'all'",
+                found=repr(self.base_periods),
+                where="LPDiD(base_periods=)",
                 todo="1 is the last period before the start",
             )
         if self.window is not None and (not is_whole(self.window) or self.window < 0):
@@ -167,12 +168,9 @@ class LPDiD:
         lost = (terms["phase"] == "before").to_numpy() & (len(sample.starts) > 1)
         normal = made.normal()
         unit = sample.metric.unit or "units of the metric"
-        each = {
-            "variance": "starts count as least squares weighs them",
-            "equal": "each authority counts once",
-        }[self.weighting]
-        if self.weighting == "equal" and sample.population is not None:
-            each = "each person counts once"
+        each = "starts count as least squares weighs them"
+        if self.weighting == "equal":
+            each = counted(sample, "pilots", self.by)
         return Published(
             values=values[0] @ mix.T,
             n_pilots=who.sum(axis=1),
@@ -191,15 +189,19 @@ class LPDiD:
             f"{self._base_in_words} on, pilots that start less units that have not; {each}",
             terms=terms,
             reference=self._reference(sample) if self.by == "dynamic" else None,
-            notes=(*_without(sample, carried[0]), *_no_placebo(lost)),
+            notes=(
+                *_without(sample, carried[0]),
+                *_no_placebo(lost),
+                *alone_in_term(terms["term"], who.sum(axis=1).tolist()),
+            ),
         )
 
     @property
     def _base_in_words(self) -> str:
         before = f" less {self.anticipation}" if self.anticipation else ""
-        if self.base == 1:
+        if self.base_periods == 1:
             return f"the period before the start{before}"
-        many_ = "all" if self.base == "all" else f"the last {self.base}"
+        many_ = "all" if self.base_periods == "all" else f"the last {self.base_periods}"
         return f"the mean of {many_} periods before the start{before}"
 
     def _model(self, sample: Sample) -> tuple[LongDifferences, pd.DataFrame, tuple[Floats, Bools]]:
@@ -215,7 +217,7 @@ class LPDiD:
                 horizons=tuple(Horizon(a, b, max(b, 0)) for a, b in times),
                 mix=np.eye(len(times)),
                 weighting=self.weighting,
-                base=self.base if self.base == "all" else int(self.base),
+                base=self.base_periods if self.base_periods == "all" else int(self.base_periods),
                 anticipation=int(self.anticipation),
                 never=comparison == "never",
             )
@@ -224,7 +226,7 @@ class LPDiD:
         times = [(e, e) for e in range(longest + 1)]
         if self.by == "dynamic":
             early = range(-max(sample.starts), 0)
-            times = [(e, e) for e in early if e != edge or self.base != 1] + times
+            times = [(e, e) for e in early if e != edge or self.base_periods != 1] + times
         if self.by == "pooled":
             if self.window is None:
                 longest = self._common(model(times)[1])
@@ -237,7 +239,7 @@ class LPDiD:
                 needed="a start with a base, an outcome from it on, and controls for both",
                 found="none",
                 where=f"{self!r}, metric {sample.metric.name!r}",
-                todo="widen the window, use a shorter window= or base=, or comparison='not_yet'",
+                todo="widen the window, use a shorter window= or base_periods=, or comparison='not_yet'",
             )
         if not found.all():
             times = [time for time, there in zip(times, found, strict=True) if there]
@@ -285,7 +287,7 @@ class LPDiD:
 
     def _reference(self, sample: Sample) -> pd.DataFrame | None:
         """Return the row of the base, where it is one period."""
-        if self.base != 1:
+        if self.base_periods != 1:
             return None
         edge = -1 - int(self.anticipation)
         one = len(sample.starts) == 1

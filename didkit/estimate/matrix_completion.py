@@ -19,7 +19,9 @@ from didkit.estimate.aggregation import (
 )
 from didkit.estimate.donors import check_periods
 from didkit.estimate.nuclear import Completed, complete, largest_penalty
+from didkit.estimate.imputed import seen_on_both_sides
 from didkit.estimate.published import Published
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate, Labels, tables
 
@@ -167,13 +169,14 @@ class MatrixCompletion:
             n_comparators=np.full(len(plan.terms), others, dtype=np.int64),
             placebos=placebos,
             resampled=resampled,
+            assignable=seen_on_both_sides(sample, self.anticipation),
         ).to_estimate(
             self,
             design,
             sample,
             estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
-            "from the start on, against what a matrix of low rank predicts; each "
-            f"{'cell of an authority' if self.aggregation == 'pilots' else 'start'} counts once",
+            "from the start on, against what a matrix of low rank predicts; "
+            + counted(sample, self.aggregation, self.by),
             terms=plan.terms,
             facts=_facts(sample, fitted, clean[:, wide], gaps, penalty),
             notes=_notes(sample, wide, self.penalty),

@@ -7,11 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from didkit.progress import steps
 from didkit.results import Draws, Labels, OneByOne
 
 __all__ = ["Kernel", "refits"]
 
 Floats = NDArray[np.float64]
+
+_MANY = 100  #: draws from which it is worth saying how far they are
 
 #: (cohort (J,), outcomes (O, J, T)) → values (O, k) and influence (O, J, k)
 Kernel = Callable[[NDArray[np.intp], Floats], tuple[Floats, Floats]]
@@ -48,7 +51,8 @@ def refits(kernel: Kernel, y: Floats, actual: Floats) -> OneByOne:
 
     def reassigned(labels: Labels) -> Draws:
         b, a, v0, v1, v2 = (np.full((len(labels), k), np.nan) for _ in range(5))
-        for i, row in enumerate(labels):
+        rows = labels if len(labels) < _MANY else steps(labels, "draws, each a fit")
+        for i, row in enumerate(rows):
             values, influence = kernel(row.astype(np.intp), outcomes)
             own = influence[1 + each, :, each].T  # (J, k)
             b[i], a[i] = values[0], values[1 + each, each]

@@ -20,12 +20,13 @@ from didkit.estimate.aggregation import (
 )
 from didkit.estimate.by_cohort import reassigned_by_cohort, without_own_effect
 from didkit.estimate.cells import CellsUsed, check_cells
-from didkit.estimate.cohort_cells import counted, refuse_sets
+from didkit.estimate.cohort_cells import refuse_sets
 from didkit.estimate.cohort_regression import check_anticipation
 from didkit.estimate.published import Published
 from didkit.estimate.refits import refits
 from didkit.estimate.saturated import Fitted, normal_by, refuse_dependent
 from didkit.estimate.stacks import Laid, Stacks
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -207,7 +208,7 @@ class Stacked:
         pooled = self.by in ("simple", "dynamic")
         parts, lost = _published(stacks, made, aggregation.members, pooled=pooled)
         facing = "all that start after it" if stacks.not_yet else "those that never start"
-        once = counted(sample, self.aggregation)
+        once = counted(sample, self.aggregation, "window")  # of one length: no pilot more often
         notes = [
             *reasons,
             f"{len(made.start)} stacks: each start against {facing}, in a window of "

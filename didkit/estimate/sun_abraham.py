@@ -16,7 +16,6 @@ from didkit.estimate.cells import coefficients, covariate_notes
 from didkit.estimate.cohort_cells import (
     CohortCells,
     cohort_cells,
-    counted,
     every_period,
     reference_rows,
     refuse_sets,
@@ -31,6 +30,7 @@ from didkit.estimate.cohort_regression import (
 )
 from didkit.estimate.covariates import check_covariates, refuse_here
 from didkit.estimate.saturated import Rows, refuse_dependent
+from didkit.estimate.wording import alone_in_start, counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -178,6 +178,7 @@ class SunAbraham:
             *cells.notes,
             f"compared with {facing}; the shares of the starts are taken as given",
             *covariate_notes(sample),
+            *alone_in_start(sample, np.unique(cells.g).tolist()),
         ]
         unit = sample.metric.unit or "units of the metric"
         return parts.to_estimate(
@@ -187,7 +188,7 @@ class SunAbraham:
             estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
             ", from an effect "
             f"for each start and period, pilots less {facing}; "
-            + counted(sample, self.aggregation),
+            + counted(sample, self.aggregation, self.by),
             terms=aggregation.terms,
             reference=None if self.overall else reference_rows(cells, self.by, self.anticipation),
             facts=coefficients(sample, parts),

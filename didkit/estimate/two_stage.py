@@ -26,6 +26,7 @@ from didkit.estimate.imputed import (
 )
 from didkit.estimate.published import Published
 from didkit.estimate.untreated import check_anticipation, learnable
+from didkit.estimate.wording import alone_in_term, counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -148,10 +149,10 @@ class TwoStage:
         values, influence, weights, slopes = kernel.fit(cohort, sample.y[None])
         actual = terms.acts(cohort)
         unit = sample.metric.unit or "units of the metric"
-        each = "person" if sample.population is not None else "cell of an authority"
+        n_pilots = (actual & sample.mask).any(axis=2).sum(axis=1)
         return Published(
             values=values[0],
-            n_pilots=(actual & sample.mask).any(axis=2).sum(axis=1),
+            n_pilots=n_pilots,
             n_comparators=((weights != 0).any(axis=2) & ~sample.pilot).sum(axis=1),
             weights=weights,
             influence=influence[0],
@@ -169,7 +170,7 @@ class TwoStage:
             sample,
             estimand=f"average in pilots of {tables.inside(sample.metric.label)} ({unit})"
             " less unit and "
-            f"period effects of untreated cells; each {each} counts once",
+            f"period effects of untreated cells; {counted(sample, 'pilots', self.by)}",
             terms=frame,
             reference=self._reference(sample) if self.by == "dynamic" else None,
             facts={
@@ -179,6 +180,7 @@ class TwoStage:
             notes=(
                 *notes,
                 *covariate_notes(sample),
+                *alone_in_term(frame["term"], n_pilots.tolist()),
                 *((_EARLY,) if (frame["phase"] == "before").any() else ()),
             ),
         )

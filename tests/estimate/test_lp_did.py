@@ -42,8 +42,8 @@ CASES = [
     {"weighting": "equal"},
     {"comparison": "not_yet"},
     {"comparison": "not_yet", "weighting": "equal"},
-    {"base": 2},
-    {"base": "all", "comparison": "not_yet"},
+    {"base_periods": 2},
+    {"base_periods": "all", "comparison": "not_yet"},
     {"anticipation": 1, "comparison": "not_yet"},
 ]
 
@@ -55,7 +55,7 @@ def test_every_horizon_is_a_regression(options):
     made = dk.LPDiD(by="dynamic", **options).fit(design_of(y, STARTS), "m")
     sure = made.infer(dk.ClusterRobust("CR0", df="normal")).attached
     layout = {
-        "base": options.get("base", 1),
+        "base": options.get("base_periods", 1),
         "never": options.get("comparison") != "not_yet",
         "anticipation": options.get("anticipation", 0),
     }
@@ -114,7 +114,7 @@ def test_balanced_with_one_start_it_is_the_event_study():
     assert list(made.terms["term"]) == list(other.terms["term"])
     np.testing.assert_allclose(made.values, other.values, rtol=1e-10)
     np.testing.assert_allclose(made.weights, other.weights, atol=1e-12)
-    whole = dk.LPDiD(by="pooled", base="all").fit(design, "m")
+    whole = dk.LPDiD(by="pooled", base_periods="all").fit(design, "m")
     assert whole.values[0] == pytest.approx(dk.DiD().fit(design, "m").values[0], rel=1e-10)
     for kind in ("CR0", "CR1", "CR2", "CR3"):
         mine = made.infer(dk.ClusterRobust(kind)).attached
@@ -148,7 +148,7 @@ def test_the_two_weightings_differ_and_say_so():
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"by": "pooled", "base": 2, "window": 2}, {"by": "dynamic", "comparison": "not_yet"}],
+    [{}, {"by": "pooled", "base_periods": 2, "window": 2}, {"by": "dynamic", "comparison": "not_yet"}],
     ids=str,
 )
 def test_many_assignments_are_refits(gaps, options):
@@ -219,8 +219,8 @@ def test_weights_of_people():
         ({"by": "group"}, "by"),
         ({"weighting": "people"}, "weighting"),
         ({"comparison": "later"}, "comparison"),
-        ({"base": 0}, "base"),
-        ({"base": "mean"}, "base"),
+        ({"base_periods": 0}, "base_periods"),
+        ({"base_periods": "mean"}, "base_periods"),
         ({"window": -1}, "window"),
         ({"anticipation": 0.5}, "whole number of periods"),
     ],
