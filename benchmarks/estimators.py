@@ -10,8 +10,10 @@ else (`--memory`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
+import io
 import resource
 import subprocess
 import sys
@@ -165,12 +167,14 @@ MODULES = {"didkit-evaluation": "didkit", "diff-diff": "diff_diff"}
 
 def seconds(work: Callable[[], Table], repeats: int) -> tuple[float, Table]:
     """Time a piece of work by the clock: the median of a few runs after one to warm up."""
-    found = work() if repeats > 1 else {}
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        found = work()
-        times.append(time.perf_counter() - start)
+    times, found = [], {}
+    with contextlib.redirect_stdout(io.StringIO()):  # some print tables
+        if repeats > 1:
+            work()
+        for _ in range(repeats):
+            start = time.perf_counter()
+            found = work()
+            times.append(time.perf_counter() - start)
     return float(np.median(times)), found
 
 
@@ -187,7 +191,8 @@ def run(what: str, units: int, name: str, repeats: int) -> None:
             return TWO_WAY[name](given)
         return GROUP_TIME[name](given, covariates)
 
-    work(small)  # imports and compilers, whatever the number of repeats
+    with contextlib.redirect_stdout(io.StringIO()):
+        work(small)  # imports and compilers, whatever the number of repeats
     used = time.process_time()
     took, found = seconds(lambda: work(frame), repeats)
     used = (time.process_time() - used) / (repeats + (repeats > 1))
