@@ -20,6 +20,7 @@ from didkit.estimate.donors import (
     windows_of,
 )
 from didkit.estimate.simplex import simplex
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -151,8 +152,7 @@ class AugmentedSyntheticControl:
             anticipation=self.anticipation,
             estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
             "from the start on, against a mixture of units that never start, augmented "
-            "by a ridge regression; "
-            f"each {'authority' if self.aggregation == 'pilots' else 'start'} counts once",
+            "by a ridge regression; " + counted(sample, self.aggregation, self.by),
             facts=facts,
             notes=notes,
         )

@@ -386,7 +386,7 @@ def _by_set(sample: Sample, sets: Floats, windows: Windows) -> tuple[Published, 
             todo=_where_values(sample),
         )
     mean = total / count[:, None, None]
-    notes = (f"{first_few(lost)} pilots lack cells that a term needs",) if lost else ()
+    notes = (f"pilots that lack cells that a term needs: {first_few(lost)}",) if lost else ()
     return (
         Published(
             values=np.einsum("mjt,jt->m", mean, np.where(sample.mask, sample.y, 0.0)),

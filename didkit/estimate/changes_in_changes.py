@@ -20,9 +20,9 @@ from didkit.estimate.aggregation import (
     check_by,
     event_name,
 )
-from didkit.estimate.cohort_cells import counted
 from didkit.estimate.published import Published
 from didkit.estimate.quantile_map import Effect, Four, Steps, mean_effect, quantile_effect
+from didkit.estimate.wording import counted, plural
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -201,7 +201,8 @@ class ChangesInChanges:
             sample,
             estimand=f"mean change in {tables.inside(sample.metric.label)} ({unit})"
             " of the pilots beyond "
-            "where comparators at the same level went; " + counted(sample, self.aggregation, self.by),
+            "where comparators at the same level went; "
+            + counted(sample, self.aggregation, self.by),
             terms=terms,
             reference=self._reference(sample),
             facts=facts,
@@ -299,7 +300,7 @@ class ChangesInChanges:
         if not self.quantiles or sample.n_pilots >= _FEW:
             return ()
         return (
-            f"a distribution of {sample.n_pilots} pilots has {sample.n_pilots} steps: effects at "
+            f"a distribution of {plural(sample.n_pilots, 'pilot')} has as many steps: effects at "
             "quantiles, and their standard errors, are crude",
         )
 

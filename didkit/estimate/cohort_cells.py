@@ -227,7 +227,8 @@ def cohort_cells(sample: Sample, rule: Rule, *, absorb: bool, where: str) -> Coh
             sample = sample.keep(
                 based,
                 "no pilot of this start has a value in a period that effects are measured from",
-                advice="use a later start, a longer window or less anticipation",
+                advice="use a later start, a longer window or less anticipation; Imputation() "
+                "where the reference is partly treated",
             )
             continue
         break

@@ -157,7 +157,7 @@ def donor_sample(
             needed="pilots with a value in every period",
             found=f"no cells after they left, as treated: {first_few(gone)}",
             where=where,
-            todo="use treatment='intention_to_treat', or GroupTime with cells='observed'",
+            todo="use treatment='intention_to_treat', MatrixCompletion() or Imputation()",
         )
     refuse_no_donors(sample, where)
     excused = np.zeros(sample.y.shape, dtype=bool)

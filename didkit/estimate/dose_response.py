@@ -296,7 +296,8 @@ class DoseResponse:
         if not edges:
             return code, ["every dose"]
         inner = [f"dose {low} to {high}" for low, high in pairwise(edges)]
-        return code, [f"dose to {edges[0]}", *inner, f"dose above {edges[-1]}"]
+        first = "dose to" if (dose[code == 0] != cuts[0]).any() else "dose"
+        return code, [f"{first} {edges[0]}", *inner, f"dose above {edges[-1]}"]
 
     def _least_squares(
         self, sample: Sample, window: Floats, parts: Floats, dose: Floats

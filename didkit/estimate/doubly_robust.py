@@ -17,6 +17,7 @@ from didkit.estimate.published import Published
 from didkit.estimate.two_by_two import LOGIT, Method, TwoByTwo, check_method, panel
 from didkit.estimate.two_by_two_draws import draws_of_panel
 from didkit.estimate.two_by_two_rows import rows
+from didkit.estimate.wording import plural
 from didkit.panel import Metric
 from didkit.results import Draws, Estimate, Labels, tables
 
@@ -185,8 +186,8 @@ class DoublyRobust:
         if n >= _FEW * c:
             return ()
         return (
-            f"{n} pilots for {c} {'covariate' if c == 1 else 'covariates'} of the logit: with "
-            f"fewer than {_FEW} a covariate it is fragile; read method='regression' beside it",
+            f"{plural(n, 'pilot')} for {c} {'covariate' if c == 1 else 'covariates'} of the logit: "
+            f"with fewer than {_FEW} a covariate it is fragile; read method='regression' beside it",
         )
 
     # -- one number a unit ---------------------------------------------------------------------

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from didkit.design import Design, Sample
-from didkit.errors import EstimationError, first_few
+from didkit.errors import EstimationError
 from didkit.estimate.aggregation import Aggregated, Aggregation, By, check_aggregation, check_by
 from didkit.estimate.cells import covariate_notes
 from didkit.estimate.cohort_cells import (
@@ -34,6 +34,7 @@ from didkit.estimate.covariates import check_covariates, refuse_here
 from didkit.estimate.partial_effects import Family, partial_effects
 from didkit.estimate.published import Published
 from didkit.estimate.saturated import Rows, refuse_dependent
+from didkit.estimate.wording import come_and_go, counted, levels_left_in, plural
 from didkit.linear.roots import inverse_root
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
@@ -46,7 +47,7 @@ Ints = NDArray[np.intp]
 _NEEDED = {
     "family": ("linear", "poisson", "logit"),
     "comparison": ("not_yet", "never"),
-    "effects": ("cohort", "unit"),
+    "effects": (None, "cohort", "unit"),
 }
 _WORDS = {
     "family": "'poisson' for counts and other outcomes of 0 or more, 'logit' for shares",
@@ -68,10 +69,12 @@ class ExtendedTwoWay:
         Against every unit until it starts, so that all periods before the start serve as base;
         or against units that never start, with an effect in every period but the last before the
         start, those before it as placebo effects.
-    effects : {"cohort", "unit"}
+    effects : {"cohort", "unit"}, optional
         Effects of starts or of units. On a balanced panel without covariates the estimates are
         the same; where units miss periods, "cohort" is moved by who is missing when, and the
-        notes say so. Poisson and logit take "cohort" only.
+        notes say so. By default "unit" where linear, some unit misses periods, and no more units
+        have one value than have several; else "cohort", as R's etwfe does without ``ivar``.
+        Poisson and logit take "cohort" only.
     by : {"simple", "dynamic", "group", "calendar", "none"}
         One number; an event study; one number a start; one a period; or every effect.
     anticipation : int, default 0
@@ -133,7 +136,7 @@ class ExtendedTwoWay:
 
     family: Family = field(default="linear", kw_only=True)
     comparison: Literal["not_yet", "never"] = field(default="not_yet", kw_only=True)
-    effects: Literal["cohort", "unit"] = field(default="cohort", kw_only=True)
+    effects: Literal["cohort", "unit"] | None = field(default=None, kw_only=True)
     by: By = field(default="simple", kw_only=True)
     anticipation: int = field(default=0, kw_only=True)
     covariates: Sequence[str] = field(default=(), kw_only=True)
@@ -192,7 +195,7 @@ class ExtendedTwoWay:
                 where="ExtendedTwoWay(comparison='never')",
                 todo="use comparison='not_yet': every unit then serves until it starts",
             )
-        absorb = self.effects == "unit"
+        absorb, chosen = self._absorb(sample)
         rule = (
             every_period(self.anticipation, last=False)
             if self.comparison == "never"
@@ -226,13 +229,13 @@ class ExtendedTwoWay:
         if self.comparison == "never" and not self.overall:
             reference = reference_rows(cells, self.by, self.anticipation)
         return parts.to_estimate(
-            self,
+            replace(self, effects="unit") if chosen and absorb else self,  # refits keep it
             design,
             sample,
             estimand=f"average effect on {tables.inside(sample.metric.label)} ({unit})"
             ", from an effect "
             f"for each start and period, pilots less {facing}{how}; "
-            + counted(sample, self.aggregation),
+            + counted(sample, self.aggregation, self.by),
             terms=aggregation.terms,
             reference=reference,
             facts=facts,
@@ -240,9 +243,24 @@ class ExtendedTwoWay:
                 *cells.notes,
                 f"compared with {facing}; the shares of the starts are taken as given",
                 *left_out,
-                *(() if absorb else _moving(sample)),
+                *chosen,
+                *(() if absorb else _moving(sample, self.family)),
                 *covariate_notes(sample),
             ),
+        )
+
+    def _absorb(self, sample: Sample) -> tuple[bool, tuple[str, ...]]:
+        """Whether units have effects of their own, and a note where that is no option given."""
+        moving = come_and_go(sample)
+        if self.effects is not None or self.family != "linear" or not moving:
+            return self.effects == "unit", ()
+        n = sample.mask.sum(axis=1)
+        if (n == 1).sum() > (n > 1).sum():
+            return False, ("effects='cohort', as most units have one value only",)
+        one = plural(len(moving), "unit misses", "units miss")
+        return True, (
+            f"effects='unit', as {one} periods that others have: effects of starts would leave "
+            "their lasting levels in (R's etwfe: ivar=)",
         )
 
     def _parts(
@@ -260,16 +278,10 @@ class ExtendedTwoWay:
         return partial_effects(cells, aggregation, build(cells.sample.cohort), self.family)
 
 
-def _moving(sample: Sample) -> tuple[str, ...]:
+def _moving(sample: Sample, family: Family) -> tuple[str, ...]:
     """Say that effects of starts do not take out the levels of units that come and go."""
-    n = sample.mask.sum(axis=1)
-    some = [u for u, k in zip(sample.units, n.tolist(), strict=True) if 1 < k < len(sample.periods)]
-    if not some:
-        return ()
-    return (
-        f"{first_few(some)} units miss periods, and effects='cohort' does not take out their own "
-        "levels: who is missing when moves the estimate; effects='unit' takes them out",
-    )
+    instead = "effects='unit', " if family == "linear" else ""
+    return levels_left_in(come_and_go(sample), "effects='cohort'", f"{instead}Imputation(), DiD()")
 
 
 def _columns(cells: CohortCells, *, absorb: bool) -> Build:

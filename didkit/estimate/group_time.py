@@ -457,7 +457,8 @@ class _Work:
         ]
         return pairs.only(kept), (
             f"{first_few(gone)} left out: partly treated, or no pilot and comparator have values "
-            "there and in the base period",
+            "there and in the base period"
+            + ("; Imputation() needs no one base period" if sample.partly.any() else ""),
         )
 
     def fit(self, pairs: Pairs, terms: Aggregation, shares: Floats) -> Fitted:

@@ -66,8 +66,8 @@ class LPDiD:
     controls would have changed alike.
 
     With ``weighting="variance"`` starts with more balanced numbers count for more: a convex average
-    of effects, and no average over pilots. With ``"equal"``, ``base_periods=1`` and the same controls, the
-    horizons are those of a group-time estimate averaged by pilots.
+    of effects, and no average over pilots. With ``"equal"``, ``base_periods=1`` and the same
+    controls, the horizons are those of a group-time estimate averaged by pilots.
 
     Standard errors are by cluster, over all horizons and starts in which a unit serves (one
     stacked regression). Weights of "equal" are taken as given. A unit without the base or the
@@ -120,7 +120,8 @@ class LPDiD:
                     where=f"LPDiD({name}=)",
                     todo="choose one of them",
                 )
-        if self.base_periods != "all" and (not is_whole(self.base_periods) or int(self.base_periods) < 1):
+        given = self.base_periods
+        if given != "all" and (not is_whole(given) or int(given) < 1):
             raise EstimationError(
                 needed="base_periods: a whole number of periods, 1 or more, or 'all'",
                 found=repr(self.base_periods),
@@ -239,7 +240,8 @@ class LPDiD:
                 needed="a start with a base, an outcome from it on, and controls for both",
                 found="none",
                 where=f"{self!r}, metric {sample.metric.name!r}",
-                todo="widen the window, use a shorter window= or base_periods=, or comparison='not_yet'",
+                todo="widen the window, use a shorter window= or base_periods=, or "
+                "comparison='not_yet'",
             )
         if not found.all():
             times = [time for time, there in zip(times, found, strict=True) if there]
@@ -318,4 +320,8 @@ def _without(sample: Sample, weight: Floats) -> tuple[str, ...]:
     gone = [sample.periods[start] for g, start in enumerate(sample.starts) if not there[g]]
     if not gone:
         return ()
-    return (f"starts left out, without a base or controls: {first_few(gone)}",)
+    partly = sample.partly.any()
+    return (
+        f"starts left out, without a base or controls: {first_few(gone)}"
+        + ("; Imputation() serves partly treated cells" if partly else ""),
+    )

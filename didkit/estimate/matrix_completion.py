@@ -18,8 +18,8 @@ from didkit.estimate.aggregation import (
     cohort_sizes,
 )
 from didkit.estimate.donors import check_periods
-from didkit.estimate.nuclear import Completed, complete, largest_penalty
 from didkit.estimate.imputed import seen_on_both_sides
+from didkit.estimate.nuclear import Completed, complete, largest_penalty
 from didkit.estimate.published import Published
 from didkit.estimate.wording import counted
 from didkit.panel import Metric

@@ -23,7 +23,7 @@ __all__ = ["Summed", "is_large", "two_way_by_pattern"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-LARGE = 6_000_000  #: numbers in the cross-products of all units, above which they are not made
+LARGE = 2_000_000  #: numbers in the cross-products of all units, above which they are not made
 MOST_WEIGHTS = 30_000_000  #: numbers in the weights, above which they are not published
 _CHUNK = 4_000_000  #: numbers in the swept regressors of one chunk of kinds
 

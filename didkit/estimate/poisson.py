@@ -313,7 +313,9 @@ class PoissonDiD:
             n_comparators = np.full(len(terms), sample.n_comparators)
         else:
             n_pilots, n_comparators = carried(sample, made)
-        facts, notes = self._beside(sample, counts, exposure, per, made, cells)
+        facts, notes = self._beside(
+            sample, counts, exposure, per, made, cells, rated=base is not None
+        )
         unit, words = self._words(sample.metric, base)
         return Published(
             values=values,
@@ -362,6 +364,8 @@ class PoissonDiD:
         per: float,
         made: Windows,
         cells: _Cells,
+        *,
+        rated: bool,
     ) -> tuple[dict[str, float], tuple[str, ...]]:
         """Return the one effect in every way of saying it, and the rate estimate beside it."""
         if self.terms != "static":
@@ -378,7 +382,10 @@ class PoissonDiD:
         }
         return facts, (
             f"the same cells as a difference in rates, each authority alike: {linear:.4g} "
-            f"(DiD); as a ratio, with people pooled: {said['rate']:.4g}",
+            f"(DiD); as a ratio, with people pooled: {said['rate']:.4g}"
+            if rated
+            else f"the same cells as a difference in counts, each authority alike: {linear:.4g} "
+            f"(DiD); as a ratio: {said['count']:.4g} a treated cell",
         )
 
     def _words(self, metric: Metric, base: str | None) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from didkit.estimate.random_timing import (
     reassigned,
     tables,
 )
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate
 from didkit.results.tables import inside
@@ -231,7 +232,6 @@ class RothSantAnna:
         place = combined.terms["term"].tolist().index(_main(combined))
         serve = _serving(combined, first, t, last=last)
         unit = sample.metric.unit or "units of the metric"
-        counted = "authority" if self.aggregation == "pilots" else "start"
         return Published(
             values=fitted.values,
             n_pilots=_count(combined, size),
@@ -247,7 +247,8 @@ class RothSantAnna:
             sample,
             estimand=f"effect on {inside(sample.metric.label)} ({unit})"
             " of having started, if the "
-            f"time of the start is as good as random; each {counted} counts once",
+            f"time of the start is as good as random; "
+            + counted(sample, self.aggregation, self.by),
             terms=combined.terms.assign(
                 beta=fitted.beta, se_neyman=np.sqrt(variance), se_adjusted=se
             ),
@@ -330,7 +331,7 @@ def _usable(sample: Sample) -> Sample:
             where=f"RothSantAnna, metric {sample.metric.name!r}",
             todo="use against=NotYetTreated() or Pool(), or DiD, which serves sets",
         )
-    where = "use GroupTime with cells='observed'"
+    where = "use Imputation(), which serves gaps and partly treated cells"
     sample = sample.keep(np.asarray(sample.mask.all(axis=1)), "a gap in the window", advice=where)
     size = np.bincount(sample.cohort + 1, minlength=len(sample.starts) + 1)
     alone = size[sample.cohort + 1] == 1

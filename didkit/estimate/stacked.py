@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -25,8 +25,9 @@ from didkit.estimate.cohort_regression import check_anticipation
 from didkit.estimate.published import Published
 from didkit.estimate.refits import refits
 from didkit.estimate.saturated import Fitted, normal_by, refuse_dependent
+from didkit.estimate.stack_window import Window, widest
 from didkit.estimate.stacks import Laid, Stacks
-from didkit.estimate.wording import counted
+from didkit.estimate.wording import counted, plural
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -43,10 +44,12 @@ class Stacked:
 
     Parameters
     ----------
-    before, after : int, default 3 and 2
+    before, after : int, optional
         The window: periods before the start (at least 1, more than `anticipation`), and periods
         after the first treated one. Starts whose window does not fit into the panel are left out,
-        and the notes name them.
+        and the notes name them. By default the widest window that keeps every start that some
+        window keeps; a note says which, and which starts a wider one would lose. The
+        estimate's `estimator` holds it, so that refits on fewer units keep it.
     weights : {"corrective", "none"}
         ``"corrective"``: comparators of a start count as much, together, as its pilots do among all
         pilots, so that every start has the weight of its pilots. ``"none"``: least squares gives a
@@ -103,8 +106,8 @@ class Stacked:
     {-2: 0.0, 0: 1.0, 1: 2.0}
     """
 
-    before: int = field(default=3, kw_only=True)
-    after: int = field(default=2, kw_only=True)
+    before: int | None = field(default=None, kw_only=True)
+    after: int | None = field(default=None, kw_only=True)
     weights: Literal["corrective", "none"] = field(default="corrective", kw_only=True)
     comparison: Literal["never", "not_yet"] | None = field(default=None, kw_only=True)
     cells: CellsUsed = field(default="complete", kw_only=True)
@@ -135,7 +138,7 @@ class Stacked:
                 )
         for option, least in (("before", self.anticipation + 1), ("after", 0)):
             given = getattr(self, option)
-            if not is_whole(given) or given < least:
+            if given is not None and (not is_whole(given) or given < least):
                 raise EstimationError(
                     needed=f"{option}: a whole number of periods, {least} or more",
                     found=repr(given),
@@ -163,11 +166,19 @@ class Stacked:
         """
         sample = design.sample(metric, sampling=self.sampling, population=self.population)
         refuse_sets(sample, "Stacked")
-        stacks = self._stacks(sample)
+        window = self._window(sample)
+        if self.before is None or self.after is None:  # refits keep the window
+            fixed = replace(self, before=window.before, after=window.after)
+            return fixed._found(design, sample, window)
+        return self._found(design, sample, window)
+
+    def _found(self, design: Design, sample: Sample, window: Window) -> Estimate:
+        """Lay the stacks out and estimate; refuse where there is none."""
+        stacks = self._stacks(sample, window)
         made = stacks.lay(sample.cohort)
         if len(made.start) == 0:
             raise EstimationError(
-                needed=f"a start with {self.before} periods before it, {self.after} after its "
+                needed=f"a start with {window.before} periods before it, {window.after} after its "
                 "first treated period, and comparators that are clean throughout",
                 found="; ".join(stacks.why(made)) or "none",
                 where=f"Stacked, metric {sample.metric.name!r}",
@@ -179,19 +190,30 @@ class Stacked:
         reasons = stacks.why(made)
         if not served.all():
             sample = sample.keep(served, "in no stack")
-            stacks = self._stacks(sample)
-            made = stacks.lay(sample.cohort)
-        return self._estimate(design, sample, stacks, reasons)
+            stacks = self._stacks(sample, window)
+        return self._estimate(design, sample, stacks, (*window.notes, *reasons))
 
-    def _stacks(self, sample: Sample) -> Stacks:
+    def _not_yet(self, sample: Sample) -> bool:
+        return (self.comparison or ("not_yet" if sample.not_yet else "never")) == "not_yet"
+
+    def _window(self, sample: Sample) -> Window:
+        """Return the window that was asked for, or the widest that every start has."""
+        return widest(
+            sample,
+            self.before,
+            self.after,
+            anticipation=int(self.anticipation),
+            not_yet=self._not_yet(sample),
+        )
+
+    def _stacks(self, sample: Sample, window: Window) -> Stacks:
         """Lay the options out for one sample."""
-        comparison = self.comparison or ("not_yet" if sample.not_yet else "never")
         return Stacks(
             sample=sample,
-            before=int(self.before),
-            after=int(self.after),
+            before=window.before,
+            after=window.after,
             anticipation=int(self.anticipation),
-            not_yet=comparison == "not_yet",
+            not_yet=self._not_yet(sample),
             complete=self.cells == "complete",
             corrective=self.weights == "corrective",
             cohorts=self.aggregation == "cohorts",
@@ -211,9 +233,9 @@ class Stacked:
         once = counted(sample, self.aggregation, "window")  # of one length: no pilot more often
         notes = [
             *reasons,
-            f"{len(made.start)} stacks: each start against {facing}, in a window of "
-            f"{self.before} period{'' if self.before == 1 else 's'} before it to {self.after} "
-            "after its first treated period",
+            f"{plural(len(made.start), 'stack')}: each start against {facing}, in a window of "
+            f"{plural(stacks.before, 'period')} before it to {stacks.after} after "
+            "its first treated period",
         ]
         if self.weights == "none":
             once = "a start counts by n1·n0/(n1 + n0), as least squares weighs it"

@@ -100,7 +100,11 @@ class Stacks:
             if not clean.any():
                 refused[g] = "no clean comparators"
             elif not cells[treated, reference].any():
-                refused[g] = "no pilot with values in its window and its reference"
+                refused[g] = "no pilot with values in its window and its reference" + (
+                    "; Imputation() serves partly treated cells"
+                    if sample.set_aside[g].any()
+                    else ""
+                )
             else:
                 units = np.flatnonzero(treated | clean)
                 found.append((g, units, treated[units].astype(np.intp), cells[units]))

@@ -16,6 +16,7 @@ from didkit.estimate.aggregation import event_name
 from didkit.estimate.by_cohort import reassigned_by_cohort
 from didkit.estimate.first_switches import Paths, Term, effect, paths_of
 from didkit.estimate.published import Published
+from didkit.estimate.wording import plural
 from didkit.panel import Metric
 from didkit.results import Draws, Estimate, Labels, tables
 
@@ -37,9 +38,10 @@ class Switching:
 
     Parameters
     ----------
-    effects, placebos : int, optional
-        How many periods from the first switch on, and before the reference. By default all that
-        exist (0: no placebos).
+    after, before : int, optional
+        How many effects, from the first switch on (1: that period alone), and how many placebos,
+        before the reference (0: none). By default all that exist. R's package calls them
+        ``effects`` and ``placebo``.
     treatment : str, optional
         A metric of the panel that holds each cell's treatment. By default the design's: the dose
         where the rollout has one, else 1 from the start until the pilot left. Use
@@ -49,7 +51,7 @@ class Switching:
         Divide each effect by the treatment that switchers had since the switch above what they
         had at first: the effect of one unit of treatment, now or before. (As R's argument.)
     same_switchers : bool
-        Only pilots for which all `effects` exist, so that the composition does not change.
+        Only pilots for which all effects asked for exist, so that the composition does not change.
     trends_linear : bool
         Allow each unit a linear trend of its own: the same comparison of first differences,
         added up. Loses one period before the switch.
@@ -90,13 +92,13 @@ class Switching:
     --------
     >>> import didkit as dk
     >>> panel, design = dk.datasets.load_evaluation()
-    >>> estimate = Switching(effects=2, placebos=1).fit(design, "cpp")
+    >>> estimate = Switching(after=2, before=1).fit(design, "cpp")
     >>> estimate.terms["term"].tolist()
     ['event time -2', 'event time 0', 'event time +1']
     """
 
-    effects: int | None = None
-    placebos: int | None = None
+    after: int | None = None
+    before: int | None = None
     treatment: str | None = field(default=None, kw_only=True)
     normalized: bool = field(default=False, kw_only=True)
     same_switchers: bool = field(default=False, kw_only=True)
@@ -108,13 +110,13 @@ class Switching:
     alone: Literal["pooled", "zero"] = field(default="pooled", kw_only=True)
 
     def __post_init__(self) -> None:
-        for given, least, name in ((self.effects, 1, "effects"), (self.placebos, 0, "placebos")):
+        for given, least, name in ((self.after, 1, "after"), (self.before, 0, "before")):
             if given is not None and (not is_whole(given) or given < least):
                 raise EstimationError(
                     needed=f"{name}: a whole number, {least} or more, or None for all",
                     found=repr(given),
                     where=f"Switching({name}=)",
-                    todo="write for example effects=3, placebos=2",
+                    todo="write for example after=3, before=2",
                 )
         for name in ("normalized", "same_switchers", "trends_linear", "overall"):
             if not isinstance(getattr(self, name), bool):
@@ -135,9 +137,9 @@ class Switching:
                     where=f"Switching({name}=)",
                     todo="choose one",
                 )
-        if self.overall and (self.normalized or self.trends_linear or self.placebos):
+        if self.overall and (self.normalized or self.trends_linear or self.before):
             raise EstimationError(
-                needed="overall=True without normalized=, trends_linear= and placebos=",
+                needed="overall=True without normalized=, trends_linear= and before=",
                 found=repr(self),
                 where="Switching(overall=)",
                 todo="the average total effect is per unit of treatment already, and has no "
@@ -248,16 +250,16 @@ class Switching:
             return _added([part for part in parts if part], ahead)
 
         found = [made(ahead, False, everyone) for ahead in range(1, y.shape[1])]
-        n_effects = _asked(found, self.effects, "effects")
+        n_effects = _asked(found, self.after, "after")
         allowed = everyone
         if self.same_switchers:
             last = one(n_effects, False, everyone)
             allowed = everyone if last is None else last.switchers
             found = [made(ahead, False, allowed) for ahead in range(1, n_effects + 1)]
         before: list[Term | None] = []
-        if not self.overall and self.placebos != 0:
+        if not self.overall and self.before != 0:
             before = [made(ahead, True, allowed) for ahead in range(1, y.shape[1])]
-            before = before[: _asked(before, self.placebos, "placebos")]
+            before = before[: _asked(before, self.before, "before")]
         after = [term for term in found[:n_effects] if term]
         if self.overall:
             return [0], [_total(after)]
@@ -344,9 +346,9 @@ def _asked(found: list[Term | None], wanted: int | None, name: str) -> int:
     """Return how many of the terms exist without a gap; refuse more than that."""
     there = [term is not None for term in found]
     n = there.index(False) if False in there else len(there)
-    if (n == 0 and name == "effects") or (wanted is not None and wanted > n):
+    if (n == 0 and name == "after") or (wanted is not None and wanted > n):
         raise EstimationError(
-            needed=f"{wanted or 1} {name}",
+            needed=f"{wanted or 1} {'effects' if name == 'after' else 'placebos'}",
             found=f"{n} that can be compared with units of the same first treatment that have not "
             "switched",
             where=f"Switching({name}=)",
@@ -439,15 +441,15 @@ def _notes(sample: Sample, paths: Paths, terms: list[Term], asked: Switching) ->
     made = []
     if down:
         made.append(
-            f"{up} units switch up and {down} down; changes of those that go down count with the "
-            "opposite sign"
+            f"{plural(up, 'unit switches', 'units switch')} up and {down} down; changes of those "
+            "that go down count with the opposite sign"
         )
     used = np.any([term.switchers for term in terms], axis=0)
     idle = [sample.units[j] for j in np.flatnonzero((paths.sign != 0) & ~used)]
     if idle:
         made.append(
-            f"{len(idle)} pilots are in no term: no unit of the same first treatment to compare "
-            f"with, or no values ({first_few(idle)})"
+            f"{plural(len(idle), 'pilot is', 'pilots are')} in no term: no unit of the same "
+            f"first treatment to compare with, or no values ({first_few(idle)})"
         )
     there = np.minimum(paths.switch, paths.level.shape[1] - 1)
     cohort = pd.DataFrame(
@@ -460,7 +462,7 @@ def _notes(sample: Sample, paths: Paths, terms: list[Term], asked: Switching) ->
     alone = int((cohort.groupby(["first", "switch", "to"]).size() == 1).sum())
     if alone:
         made.append(
-            f"pilots that switch alone, {alone} times: their spread is "
+            f"pilots that switch alone, {plural(alone, 'time')}: their spread is "
             + (
                 "taken about the mean of all that they are compared with"
                 if asked.alone == "pooled"

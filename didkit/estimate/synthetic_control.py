@@ -20,6 +20,7 @@ from didkit.estimate.donors import (
     windows_of,
 )
 from didkit.estimate.simplex import simplex
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -151,8 +152,8 @@ class SyntheticControl:
             aggregation=self.aggregation,
             anticipation=self.anticipation,
             estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
-            "from the start on, against a mixture of units that never start; each "
-            f"{'authority' if self.aggregation == 'pilots' else 'start'} counts once",
+            "from the start on, against a mixture of units that never start; "
+            + counted(sample, self.aggregation, self.by),
             facts={},
             notes=notes,
         )

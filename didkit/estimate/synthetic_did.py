@@ -21,6 +21,7 @@ from didkit.estimate.donors import (
 )
 from didkit.estimate.projection import project_out
 from didkit.estimate.simplex import simplex
+from didkit.estimate.wording import counted
 from didkit.panel import Metric
 from didkit.results import Estimate, tables
 
@@ -158,8 +159,8 @@ class SyntheticDiD:
             aggregation=self.aggregation,
             anticipation=self.anticipation,
             estimand=f"average effect on the pilots' {tables.inside(sample.metric.label)} ({unit}) "
-            "from the start on, against a weighted mixture of units that never start; each "
-            f"{'authority' if self.aggregation == 'pilots' else 'start'} counts once",
+            "from the start on, against a weighted mixture of units that never start; "
+            + counted(sample, self.aggregation, self.by),
             facts=facts,
             notes=notes,
         )

@@ -12,6 +12,7 @@ from didkit.design import Design, Sample
 from didkit.errors import EstimationError, first_few
 from didkit.estimate.did import DiD
 from didkit.estimate.published import Published
+from didkit.estimate.wording import plural
 from didkit.linear import Normal
 from didkit.panel import Metric
 from didkit.results import Draws, Estimate, Estimator, Labels, tables
@@ -197,8 +198,9 @@ class TripleDifference:
             facts=_of_parts(made),
             notes=(
                 *dict.fromkeys(note for one in made for note in one.notes),
-                f"affected ({self.affected} = {self.value}): {made[0].sample.n_pilots} pilots and "
-                f"{made[0].sample.n_comparators} comparators; unaffected: "
+                f"affected ({self.affected} = {self.value}): "
+                f"{plural(made[0].sample.n_pilots, 'pilot')} and {made[0].sample.n_comparators} "
+                "comparators; unaffected: "
                 f"{made[1].sample.n_pilots} and {made[1].sample.n_comparators}; what moves pilots "
                 "alike in both cancels",
             ),

@@ -77,11 +77,10 @@ def levels_left_in(units: tuple[str, ...], how: str, instead: str) -> tuple[str,
     """
     if not units:
         return ()
-    n = plural(len(units), "unit that is", "units that are")
     return (
-        f"{how} with {n} seen more than once but not throughout ({first_few(units)}): lasting "
-        "differences in level between units are then part of the estimate, as who is observed "
-        f"changes; free of it: {instead}",
+        f"{how}, and some units have a value in several periods but not in all that are compared: "
+        f"{first_few(units)}; lasting differences in level between units are then part of the "
+        f"estimate, as who is observed changes; free of it: {instead}",
     )
 
 
@@ -102,8 +101,8 @@ def alone_in_term(terms: Iterable[str], n_pilots: Iterable[int]) -> tuple[str, .
     if not alone:
         return ()
     return (
-        f"one pilot in {first_few(alone)}: it has no spread of its own there, and standard errors "
-        "from influence leave it out",
+        f"carried by one pilot, which has no spread of its own there: {first_few(alone)}; standard "
+        "errors from influence leave it out",
     )
 
 

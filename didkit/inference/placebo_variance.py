@@ -8,7 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from didkit.errors import InferenceError
+from didkit.errors import InferenceError, first_few
+from didkit.inference.arms import counted
 from didkit.inference.assignments import Assignments, assignments
 from didkit.inference.drawing import check_draws
 from didkit.inference.invert import TIES
@@ -103,7 +104,11 @@ class PlaceboVariance:
         centred = values - values.mean(axis=0)
         covariance = centred.T @ centred / len(values)
         how = f"all {len(chosen):,}" if chosen.exact else f"{len(chosen):,} draws, seed {self.seed}"
-        notes = ("placebo variance takes pilots to be as noisy as comparators",)
+        notes: tuple[str, ...] = ("placebo variance takes pilots to be as noisy as comparators",)
+        could = estimate.assignable
+        if could is not None and not could.all():
+            gone = [u for u, c in zip(estimate.sample.units, could, strict=True) if not c]
+            notes += (f"no stand-ins, as they lack a side of some start: {first_few(gone)}",)
         infinite = np.full(estimate.n_terms, np.inf)
         made = from_covariance(
             estimate,
@@ -206,14 +211,17 @@ def _stand_ins(estimate: Estimate, draws: int, seed: int, where: str) -> _Chosen
     """Hand the pilots' starts to comparators, inside strata; pilots are left out (−2)."""
     sample = estimate.sample
     free = ~sample.pilot
+    able = free if estimate.assignable is None else free & estimate.assignable
     cohort = np.full(len(sample.units), -1, dtype=np.intp)
     for stratum in np.unique(sample.strata[sample.pilot]):
         starts = np.sort(sample.cohort[sample.pilot & (sample.strata == stratum)])
-        who = np.flatnonzero(free & (sample.strata == stratum))
-        if len(who) < len(starts) or free.sum() <= sample.n_pilots:
+        who = np.flatnonzero(able & (sample.strata == stratum))
+        if len(who) < len(starts) or able.sum() <= sample.n_pilots:
             raise InferenceError(
-                needed="more comparators than pilots, and as many in every stratum",
-                found=f"{len(who)} comparators to stand in for {len(starts)} pilots",
+                needed="more comparators than pilots, and as many in every stratum, with values "
+                "on both sides of every start",
+                found=f"{counted(len(who), 'comparator')} to stand in for "
+                f"{counted(len(starts), 'pilot')}",
                 where=where,
                 todo="widen the pool of comparators",
             )
@@ -230,7 +238,7 @@ def _stand_ins(estimate: Estimate, draws: int, seed: int, where: str) -> _Chosen
         contaminated=sample.contaminated[free],
         partly=sample.partly[free],
     )
-    assigned = assignments(placebo, draws=draws, seed=seed)
+    assigned = assignments(placebo, draws=draws, seed=seed, assignable=able[free])
     placed = np.full((len(assigned), len(free)), -2, dtype=np.int64)
     placed[:, free] = assigned.labels
     return _Chosen(assigned, placed)

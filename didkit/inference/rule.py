@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from didkit.errors import InferenceError
 from didkit.inference.arms import (
     carried_by,
+    counted,
     effective_comparators,
     not_dropped,
     not_traded,
@@ -99,7 +100,7 @@ def recommend(estimate: Estimate) -> Advice:
     """
     n1s, n0s = carried_by(estimate)
     n1, n0 = int(n1s.max()), int(n0s.max())
-    who = f"{n1} pilots, {n0} comparators"
+    who = f"{counted(n1, 'pilot')}, {counted(n0, 'comparator')}"
     sample = estimate.sample
     if estimate.placebos is not None and not sample.clustered_above and n0 > n1:
         case = 1 if n1 == 1 else 6

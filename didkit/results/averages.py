@@ -57,7 +57,7 @@ def averages(self: Estimate, *, population: str | None = None) -> pd.DataFrame:
             needed="an estimator with population=",
             found=f"{self.estimator!r}",
             where="averages",
-            todo="use DiD(), EventStudy() or GroupTime()",
+            todo="use DiD(), EventStudy(), GroupTime(), Imputation() or SunAbraham()",
         )
     name = population or _people(self)
     if name is None:

@@ -295,5 +295,5 @@ def test_what_it_refuses():
         with pytest.raises(EstimationError, match=word):
             ChangesInChanges(**options)
     few = ChangesInChanges(quantiles=(0.5,)).fit(design, "m")
-    assert any("has 1 steps" in note or "1 pilots" in note for note in few.notes)
+    assert any("of 1 pilot has as many steps" in note for note in few.notes)
     assert few.metric == Metric(name="m")

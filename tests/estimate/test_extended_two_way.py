@@ -12,7 +12,7 @@ from helpers import FIRST, design_of, noise, with_gaps
 
 from didkit.design import Design, MatchedSets, NotYetTreated
 from didkit.errors import DesignError, EstimationError
-from didkit.estimate import ExtendedTwoWay, SunAbraham
+from didkit.estimate import ExtendedTwoWay, Imputation, SunAbraham
 from didkit.inference import ClusterRobust
 from didkit.linear import cr0, cr1
 
@@ -190,13 +190,36 @@ def test_effects_of_starts_and_of_units_differ_with_gaps_only():
     assert abs(fits["cohort", True] - fits["unit", True]) > 1e-3
 
 
+def test_by_default_units_have_effects_where_they_come_and_go():
+    """Without noise the truth comes back, whoever is missing; with effects of starts it does not.
+
+    Kept in refits: the estimate's estimator says "unit". Where most units have one value (or none
+    has gaps) it is effects of starts, as R's etwfe without ivar.
+    """
+    level = 300 + 40 * np.random.default_rng(1).normal(size=(N, 1))
+    y = level + np.arange(T) + effects_of(STARTS)
+    gone = with_gaps(y, 4)
+    truth = Imputation().fit(design_of(gone, STARTS), "m").values
+    made = ExtendedTwoWay().fit(design_of(gone, STARTS), "m")
+    np.testing.assert_allclose(made.values, truth, rtol=1e-10)
+    assert made.estimator == ExtendedTwoWay(effects="unit")
+    assert any("effects='unit', as" in note and "ivar" in note for note in made.notes)
+    starts_only = ExtendedTwoWay(effects="cohort").fit(design_of(gone, STARTS), "m")
+    assert abs(starts_only.values[0] - truth[0]) > 0.1
+    assert any("lasting differences in level" in note for note in starts_only.notes)
+    whole = ExtendedTwoWay().fit(design_of(y, STARTS), "m")
+    assert whole.estimator == ExtendedTwoWay()
+    assert not any("effects='" in note for note in whole.notes)
+
+
 def test_with_gaps_covariates_and_weights_it_is_the_regression_written_out():
     """statsmodels' WLS with every dummy; effects at the mean covariates of those treated."""
     rng = np.random.default_rng(5)
     y = with_gaps(noise(N, T, 5), 5, whole=list(STARTS))
     frame = long_of(y, x=3 + rng.normal(size=(N, T)), w=rng.uniform(1, 3, (N, T)))
     design = Design.from_frame(frame, metrics=["y", "x", "w"], **SIMPLE_OPTIONS)
-    made = ExtendedTwoWay(by="dynamic", covariates=("x",), sampling="w").fit(design, "y")
+    options = {"effects": "cohort", "covariates": ("x",), "sampling": "w"}
+    made = ExtendedTwoWay(by="dynamic", **options).fit(design, "y")
     centre = {g: np.average(part["x"], weights=part["w"]) for g, part in frame.groupby("start")}
     dm = frame["x"] - frame["start"].map(centre)
     columns = {"one": dm * 0 + 1, "x": frame["x"]}

@@ -251,7 +251,10 @@ def test_a_pilot_lacks_the_terms_in_which_none_of_its_set_is_observed():
     w = y[:, 6] - y[:, 3]
     expected = w[rows[1:]].mean() - w[[2, 3]].mean()
     assert made.values[-1] == pytest.approx(expected)
-    assert any(f"1 ({ids[rows[0]]}) pilots lack cells" in note for note in made.notes)
+    assert any(
+        f"pilots that lack cells that a term needs: 1 ({ids[rows[0]]})" in note
+        for note in made.notes
+    )
 
 
 def test_a_comparator_without_cells_before_is_not_in_the_change():

@@ -148,7 +148,11 @@ def test_the_two_weightings_differ_and_say_so():
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"by": "pooled", "base_periods": 2, "window": 2}, {"by": "dynamic", "comparison": "not_yet"}],
+    [
+        {},
+        {"by": "pooled", "base_periods": 2, "window": 2},
+        {"by": "dynamic", "comparison": "not_yet"},
+    ],
     ids=str,
 )
 def test_many_assignments_are_refits(gaps, options):

@@ -341,3 +341,34 @@ def test_matched_sets_are_refused():
     sets = MatchedSets({ids[j]: {ids[NEVER[0]]: 1.0} for j in STARTS})
     with pytest.raises(EstimationError, match="matched sets"):
         Stacked().fit(design_of(y, STARTS, against=sets), "m")
+
+
+def test_the_widest_window_that_keeps_every_start():
+    """Room: 3, 5, 7 and 8 periods before, T − 1 less these after; refits keep the window."""
+    y = noise(N, T, 16)
+    last = T - 1 - max(STARTS.values())
+    made = Stacked(by="dynamic").fit(design_of(y, STARTS), "m")
+    asked = Stacked(by="dynamic", before=3, after=last)
+    assert made.estimator == asked
+    np.testing.assert_allclose(made.values, asked.fit(design_of(y, STARTS), "m").values)
+    assert made.facts["stacks"] == 4
+    note = next(note for note in made.notes if "widest" in note)
+    assert f"before=4 would lose start {2011 + 3}" in note
+    assert f"after={last + 1} would lose start {2011 + 8}" in note
+    assert not any("widest" in note for note in asked.fit(design_of(y, STARTS), "m").notes)
+    # one option alone: the other is the widest among the starts that it leaves
+    some = Stacked(before=5).fit(design_of(y, STARTS), "m")
+    assert some.estimator == Stacked(before=5, after=last)
+    assert some.facts["stacks"] == 3
+    # a start without a period before the anticipation takes no part in the choice
+    early = Stacked(anticipation=3).fit(design_of(y, STARTS), "m")
+    assert early.estimator == Stacked(anticipation=3, before=5, after=last)
+
+
+def test_the_widest_window_where_all_start():
+    """Later pilots must be clean throughout: the last start is a comparator only."""
+    y = noise(N, T, 17)
+    starts = {j: (2, 4, 7)[j % 3] for j in range(N)}
+    made = Stacked().fit(design_of(y, starts, against=NotYetTreated()), "m")
+    assert made.estimator == Stacked(before=2, after=2)
+    assert made.facts["stacks"] == 2

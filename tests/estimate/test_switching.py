@@ -22,13 +22,13 @@ _OF = {
     "favara_imbs": ("county", "year", "Dl_vloans_b", "inter_bra"),
 }
 _CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "dyn_fi": ("favara_imbs", {"effects": 3, "placebos": 2}),
-    "dyn_fi_norm": ("favara_imbs", {"effects": 3, "placebos": 2, "normalized": True}),
-    "dyn_castle": ("castle", {"effects": 5, "placebos": 3}),
-    "dyn_mpdta_w": ("mpdta", {"effects": 2, "placebos": 1, "sampling": "lpop"}),
-    "dyn_castle_trends": ("castle", {"effects": 3, "placebos": 2, "trends_linear": True}),
-    "dyn_castle_same": ("castle", {"effects": 3, "placebos": 2, "same_switchers": True}),
-    "dyn_mpdta": ("mpdta", {"effects": 3, "placebos": 2}),
+    "dyn_fi": ("favara_imbs", {"after": 3, "before": 2}),
+    "dyn_fi_norm": ("favara_imbs", {"after": 3, "before": 2, "normalized": True}),
+    "dyn_castle": ("castle", {"after": 5, "before": 3}),
+    "dyn_mpdta_w": ("mpdta", {"after": 2, "before": 1, "sampling": "lpop"}),
+    "dyn_castle_trends": ("castle", {"after": 3, "before": 2, "trends_linear": True}),
+    "dyn_castle_same": ("castle", {"after": 3, "before": 2, "same_switchers": True}),
+    "dyn_mpdta": ("mpdta", {"after": 3, "before": 2}),
 }
 
 
@@ -87,7 +87,7 @@ def test_did_multiplegt_dyn_2_1_2(case: str, shared_reference: Path) -> None:
     average = wanted.loc["Av_tot_eff"]
     if np.isnan(average["estimate"]):  # with trends R has none, and it is refused here
         return
-    less = {key: value for key, value in options.items() if key not in ("placebos", "normalized")}
+    less = {key: value for key, value in options.items() if key not in ("before", "normalized")}
     total = Switching(**less, treatment=d, alone="zero", overall=True).fit(design, y)
     one = total.infer(dk.ClusterRobust("CR0", df="normal"))["average total effect"]
     np.testing.assert_allclose(one["estimate"], average["estimate"], rtol=1e-9)
@@ -134,12 +134,12 @@ def test_without_leaving_it_is_group_time() -> None:
     """Treatment 0/1 that stays: event times from 0 on are those of GroupTime, not yet treated."""
     y = noise(16, 8, 1)
     design = design_of(y, STARTS, against=NotYetTreated())
-    mine = Switching(placebos=0).fit(design, "m")
+    mine = Switching(before=0).fit(design, "m")
     other = dk.GroupTime(by="dynamic", comparison="not_yet").fit(design, "m")
     expected = other.tidy().set_index("term")["estimate"]
     np.testing.assert_allclose(mine.values, expected[list(mine.terms["term"])], rtol=1e-10)
     np.testing.assert_allclose((mine.weights * y).sum(axis=(1, 2)), mine.values, rtol=1e-10)
-    never = Switching(placebos=0, comparison="never").fit(design, "m")
+    never = Switching(before=0, comparison="never").fit(design, "m")
     pool = dk.GroupTime(by="dynamic").fit(design_of(y, STARTS), "m").tidy().set_index("term")
     np.testing.assert_allclose(never.values, pool["estimate"][list(never.terms["term"])])
 
@@ -156,14 +156,14 @@ def test_pilots_that_leave_and_effects_that_end() -> None:
         stops={ids[j]: FIRST + s for j, s in stops.items() if s},
     )
     design = _design(y, rollout, against=Pool())
-    made = Switching(placebos=2).fit(design, "m")
+    made = Switching(before=2).fit(design, "m")
     np.testing.assert_allclose(made.values, [0, 0, 6, 6, 3, 3], atol=1e-10)
-    per = Switching(placebos=0, normalized=True).fit(design, "m")
+    per = Switching(before=0, normalized=True).fit(design, "m")
     np.testing.assert_allclose(per.values, [6, 6 / 2, 3 / 2.5, 3 / 3], rtol=1e-10)
     total = Switching(overall=True).fit(design, "m")
     np.testing.assert_allclose(total.values, [6.0], rtol=1e-10)
     stayed = _design(y, rollout, against=Pool(), treatment="as_treated")
-    later = Switching(placebos=0).fit(stayed, "m")
+    later = Switching(before=0).fit(stayed, "m")
     np.testing.assert_allclose(later.values, [6, 6, 6, 6], rtol=1e-10)
     assert later.terms["n_pilots"].tolist() == [4, 4, 2, 2]
     assert "later effects are of stayers" in " ".join(later.notes)
@@ -230,8 +230,8 @@ def test_the_dose_of_the_rollout_is_the_treatment() -> None:
         {ids[j]: FIRST + min(path) for j, path in doses.items()},
         dose={ids[j]: {FIRST + t: x for t, x in path.items()} for j, path in doses.items()},
     )
-    mine = Switching(placebos=1, normalized=True).fit(_design(y, rollout), "m")
-    other = Switching(placebos=1, normalized=True, treatment="d").fit(_metric_design(y, d), "m")
+    mine = Switching(before=1, normalized=True).fit(_design(y, rollout), "m")
+    other = Switching(before=1, normalized=True, treatment="d").fit(_metric_design(y, d), "m")
     np.testing.assert_allclose(mine.values, other.values, rtol=1e-12)
     np.testing.assert_allclose(mine.influence, other.influence, rtol=1e-12)
     part = Rollout(
@@ -258,7 +258,7 @@ def test_one_start_is_a_difference_of_two_means() -> None:
     """Each term: two means of one change a unit; the variance is Welch's, s²/n in each arm."""
     starts = spread(12, 4, 3)
     y = noise(12, 7, 6)
-    made = Switching(placebos=2).fit(design_of(y, starts), "m")
+    made = Switching(before=2).fit(design_of(y, starts), "m")
     arm = np.array([j in starts for j in range(12)])
     for e, value, column in zip(
         made.terms["event_time"], made.values, made.influence.T, strict=True
@@ -281,12 +281,12 @@ def test_a_cohort_of_one() -> None:
     )
     assert zero.influence[2, 0] == 0
     np.testing.assert_allclose(pooled.influence[3:], zero.influence[3:])
-    assert "pilots that switch alone, 1 times" in " ".join(zero.notes)
+    assert "pilots that switch alone, 1 time:" in " ".join(zero.notes)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"placebos": 1}, {"overall": True}, {"placebos": 0, "normalized": True}],
+    [{"before": 1}, {"overall": True}, {"before": 0, "normalized": True}],
     ids=["events", "overall", "normalized"],
 )
 def test_reassigned_is_the_refit(options: dict[str, Any]) -> None:
@@ -314,9 +314,9 @@ def test_rows_shuffled_and_other_effects_change_nothing() -> None:
     y[3, 2] = y[4, 5] = np.nan
     order = np.random.default_rng(12).permutation(12)
     back = {int(np.flatnonzero(order == j)[0]): t for j, t in STARTS.items()}
-    made = Switching(placebos=1).fit(design_of(y, STARTS), "m")
+    made = Switching(before=1).fit(design_of(y, STARTS), "m")
     shifted = 2 * (y + 50 * np.arange(12)[:, None] - np.arange(7) ** 3)
-    moved = Switching(placebos=1).fit(design_of(shifted[order], back), "m")
+    moved = Switching(before=1).fit(design_of(shifted[order], back), "m")
     np.testing.assert_allclose(moved.values, 2 * made.values, rtol=1e-9)
     np.testing.assert_allclose(moved.influence, 2 * made.influence[order], rtol=1e-8, atol=1e-9)
 
@@ -327,15 +327,15 @@ def test_rows_shuffled_and_other_effects_change_nothing() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"effects": 0},
-        {"effects": 1.5},
-        {"placebos": -1},
+        {"after": 0},
+        {"after": 1.5},
+        {"before": -1},
         {"comparison": "all"},
         {"alone": "drop"},
         {"normalized": 1},
         {"overall": True, "normalized": True},
         {"overall": True, "trends_linear": True},
-        {"overall": True, "placebos": 2},
+        {"overall": True, "before": 2},
     ],
 )
 def test_unknown_options_are_refused(options: dict[str, Any]) -> None:

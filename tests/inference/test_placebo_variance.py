@@ -161,3 +161,15 @@ def test_size_under_a_null_that_is_true():
     within = 3 * np.sqrt(0.05 * 0.95 / 100)
     assert abs(np.mean(np.array(ranks) <= 0.05 + 1e-9) - 0.05) < within
     assert np.mean(np.array(normal) <= 0.05) < 0.05 + within + 0.03
+
+
+def test_who_lacks_a_side_of_a_start_is_no_stand_in():
+    """A start in the second period: comparators without the first could not have been pilots."""
+    y = noise(16, 8, 9)
+    y[[6, 7], 0] = np.nan
+    made = dk.MatrixCompletion(penalty=1e3).fit(design_of(y, {2: 1, 3: 5}), "m")
+    assert made.assignable.tolist() == [j not in (6, 7) for j in range(16)]
+    sure = made.infer(dk.PlaceboVariance(draws=1000)).attached
+    assert len(sure.null) == 12 * 11  # of 14 comparators 12
+    assert np.isfinite(sure.std_error).all()
+    assert any(f"2 ({codes(16)[6]}, {codes(16)[7]})" in note for note in sure.notes)
