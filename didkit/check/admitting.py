@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from didkit import estimate as room
 from didkit.design import Design, Sample
+from didkit.estimate.stack_window import widest
 from didkit.results import Estimator
 
 __all__ = ["Asked", "admitted", "estimator_for"]
@@ -270,15 +271,21 @@ def _roth_santanna(asked: Asked) -> str:
 def _stacked(asked: Asked) -> str:
     if asked.seen_once:
         return _SEEN_ONCE
-    sample, starts = asked.sample, asked.sample.starts
-    n = len(sample.periods)
-    fits = [s for s in starts if s >= 3 and s + 2 < n]
-    if not fits:
-        return "no start has 3 periods before it and 2 after: give before= and after="
-    if asked.never:
-        return ""
-    clean = any(later > s + 2 for s in fits for later in starts)
-    return "" if sample.not_yet and clean else "no clean comparators in any window"
+    sample = asked.sample
+    window = widest(sample, None, None, anticipation=0, not_yet=sample.not_yet)
+    begins = np.array([*sample.starts, len(sample.periods)])[sample.cohort]
+    for g, start in enumerate(sample.starts):
+        first, last = start - window.before, start + window.after
+        if first < 0 or last >= len(sample.periods):
+            continue
+        whole = np.asarray(sample.mask[:, first : last + 1].all(axis=1))
+        others = ~sample.pilot | ((begins > last) & sample.not_yet)
+        if (whole & (sample.cohort == g)).any() and (whole & others).any():
+            return ""
+    return (
+        f"no start has a pilot and clean comparators with values in {window.before} periods "
+        f"before it and {window.after} after: give before= and after="
+    )
 
 
 def _switching(asked: Asked) -> str:

@@ -283,7 +283,9 @@ def _finding(check: Comparison, made: list[Estimate], table: pd.DataFrame) -> Fi
         if not math.isclose(least, largest, rel_tol=1e-9)
         else f"{signed(least)}"
     )
-    headline = f"{n} estimator{'s' if n != 1 else ''}: {spread}"
+    terms = {one.main_term for one in made}
+    term = next(iter(terms)) if len(terms) == 1 and terms != {"att"} else ""
+    headline = f"{n} estimator{'s' if n != 1 else ''}: {spread}" + (f" at {term}" if term else "")
     headline += f"; {refused} refused." if refused else "."
     notes = ["all share the same pilots, comparators and much of the noise: agreement is no test"]
     estimands = {one.estimand for one in made}

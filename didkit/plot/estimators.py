@@ -170,9 +170,12 @@ def _title(finding: Finding) -> str:
     facts, what = finding.facts, inside(finding.estimate.metric.label)
     n = int(facts["n_estimators"])
     least, largest = signed(facts["least"]), signed(facts["largest"])
+    term = finding.estimate.main_term
+    when = f" at {term}" if term.startswith("event time") else ""
     if least == largest:
-        return f"Change in {what}: {least}" + (f" by each of {n} estimators" if n > 1 else "")
-    return f"Change in {what}: {n} estimators, from {least} to {largest}"
+        by = f" by each of {n} estimators" if n > 1 else ""
+        return f"Change in {what}{when}: {least}{by}"
+    return f"Change in {what}{when}: {n} estimators, from {least} to {largest}"
 
 
 def _foot(finding: Finding, data: pd.DataFrame) -> str:
