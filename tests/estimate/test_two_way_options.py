@@ -473,7 +473,7 @@ def test_many_units_are_summed_and_find_the_effect(monkeypatch):
     monkeypatch.setattr(patterns, "LARGE", 0)
     static = change(dk.DiD(), design, sample, after_before, "observed", estimand="effect")
     assert static.values == pytest.approx(1.0, abs=0.03)
-    assert "too many units to refit" in static.infer().attached.notes[0]
+    assert "CR1, as 100 or more clusters on both sides" in static.infer().attached.notes[0]
 
 
 def test_the_operator_is_the_residual_maker():
