@@ -109,9 +109,7 @@ def in_words(table: pd.DataFrame) -> str:
     for row in table.to_dict("records"):
         lines.append(
             f"| {row['design']} | {row['term']} | `{row['estimator']}` | {row['truth']:.2f} | "
-            f"{row['bias']:+.3f} ({row['bias_mc_error']:.3f}) | {100 * row['covers']:.1f} % | "
-            + ("" if pd.isna(row["recommended"]) else f"{100 * row['recommended']:.1f} %")
-            + " |"
+            f"{row['bias']:+.3f} ({row['bias_mc_error']:.3f}) | {100 * row['covers']:.1f} % |"
         )
     error = 100 * table["covers_mc_error"].max()
     known = f"coverage is known to {error:.1f} points (one standard error) or better"
