@@ -231,7 +231,7 @@ def _acts(sample: Sample, windows: Windows) -> NDArray[np.bool_]:
 
 def _meets(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether units have a cell with a value in each of k windows (k, T): (J, k)."""
-    return np.asarray(mask.astype(np.float32) @ acts.T.astype(np.float32) > 0)
+    return np.asarray(mask.astype(np.float64) @ acts.T.astype(np.float64) > 0)
 
 
 def _varies(mask: NDArray[np.bool_], acts: NDArray[np.bool_]) -> NDArray[np.bool_]:
