@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from didkit.errors import EstimationError
+from didkit.errors import DidkitError, EstimationError
 from didkit.results import tables
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def average_in_words(estimate: Estimate) -> str:
         return ""
     try:
         made = _with(estimate, name)
-    except ValueError:  # the estimate itself stands; the other is not to be had
+    except DidkitError:  # the estimate itself stands; the other is not to be had
         return ""
     term = estimate.main_term
     if term not in list(made.terms["term"]):
