@@ -105,9 +105,26 @@ if TYPE_CHECKING:
     import didkit.plot as plot
     import didkit.report as report
     import didkit.simulate as simulate
+    from didkit.check import Bounds as Bounds
+    from didkit.check import Checks as Checks
+    from didkit.check import DrivingCells as DrivingCells
+    from didkit.check import EventTerms as EventTerms
     from didkit.check import FunctionalForm as FunctionalForm
     from didkit.check import GoodmanBacon as GoodmanBacon
+    from didkit.check import LeaveTwoOut as LeaveTwoOut
+    from didkit.check import OtherDenominator as OtherDenominator
+    from didkit.check import PreTrendEquivalence as PreTrendEquivalence
+    from didkit.check import PreTrendPower as PreTrendPower
+    from didkit.check import RateSplit as RateSplit
+    from didkit.check import RelativeMagnitudes as RelativeMagnitudes
+    from didkit.check import Sensitivity as Sensitivity
+    from didkit.check import SmallestRemoval as SmallestRemoval
+    from didkit.check import Smoothness as Smoothness
+    from didkit.check import SpecificationCurve as SpecificationCurve
+    from didkit.check import TrendAdjusted as TrendAdjusted
     from didkit.check import TwoWayWeights as TwoWayWeights
+    from didkit.check import UnaffectedOutcomes as UnaffectedOutcomes
+    from didkit.check import WithoutBreaks as WithoutBreaks
     from didkit.check import compare as compare
     from didkit.check import recommend_estimator as recommend_estimator
     from didkit.estimate import AugmentedSyntheticControl as AugmentedSyntheticControl
@@ -139,9 +156,11 @@ __all__ = [
     "AugmentedSyntheticControl",
     "Balance",
     "Bootstrap",
+    "Bounds",
     "Breakdown",
     "CardinalityMatching",
     "ChangesInChanges",
+    "Checks",
     "ClusterRobust",
     "Conformal",
     "ConleyTaber",
@@ -158,11 +177,13 @@ __all__ = [
     "DonaldLang",
     "DoseResponse",
     "DoublyRobust",
+    "DrivingCells",
     "EntropyBalancing",
     "Estimate",
     "EstimationError",
     "Evaluation",
     "EventStudy",
+    "EventTerms",
     "ExtendedTwoWay",
     "FermanPinto",
     "Finding",
@@ -179,6 +200,7 @@ __all__ = [
     "LauLi",
     "LearntWeights",
     "LeaveOneOut",
+    "LeaveTwoOut",
     "MatchedSets",
     "Matching",
     "MatrixCompletion",
@@ -186,6 +208,7 @@ __all__ = [
     "Neighbours",
     "NotYetTreated",
     "OtherComparators",
+    "OtherDenominator",
     "Panel",
     "PanelError",
     "Permutation",
@@ -197,12 +220,20 @@ __all__ = [
     "PoissonDiD",
     "Pool",
     "Power",
+    "PreTrendEquivalence",
+    "PreTrendPower",
     "PreTrends",
+    "RateSplit",
     "ReadError",
     "RegressionToTheMean",
+    "RelativeMagnitudes",
     "Rollout",
     "RothSantAnna",
+    "Sensitivity",
     "SignFlips",
+    "SmallestRemoval",
+    "Smoothness",
+    "SpecificationCurve",
     "Stacked",
     "Status",
     "SunAbraham",
@@ -210,12 +241,15 @@ __all__ = [
     "SyntheticControl",
     "SyntheticDiD",
     "SyntheticWeights",
+    "TrendAdjusted",
     "TripleDifference",
     "TwoStage",
     "TwoWayWeights",
+    "UnaffectedOutcomes",
     "Variation",
     "WildBootstrap",
     "WildRandomisation",
+    "WithoutBreaks",
     "__version__",
     "adjusted_p_values",
     "compare",
@@ -236,28 +270,45 @@ __all__ = [
 
 _LATER = {
     "AugmentedSyntheticControl": "didkit.estimate",
+    "Bounds": "didkit.check",
     "ChangesInChanges": "didkit.estimate",
+    "Checks": "didkit.check",
     "DoseResponse": "didkit.estimate",
     "DoublyRobust": "didkit.estimate",
+    "DrivingCells": "didkit.check",
     "Evaluation": "didkit.report",
+    "EventTerms": "didkit.check",
     "ExtendedTwoWay": "didkit.estimate",
     "FunctionalForm": "didkit.check",
     "GoodmanBacon": "didkit.check",
     "GroupTime": "didkit.estimate",
     "Imputation": "didkit.estimate",
     "LPDiD": "didkit.estimate",
+    "LeaveTwoOut": "didkit.check",
     "MatrixCompletion": "didkit.estimate",
+    "OtherDenominator": "didkit.check",
     "Plan": "didkit.report",
     "PoissonDiD": "didkit.estimate",
+    "PreTrendEquivalence": "didkit.check",
+    "PreTrendPower": "didkit.check",
+    "RateSplit": "didkit.check",
+    "RelativeMagnitudes": "didkit.check",
     "RothSantAnna": "didkit.estimate",
+    "Sensitivity": "didkit.check",
+    "SmallestRemoval": "didkit.check",
+    "Smoothness": "didkit.check",
+    "SpecificationCurve": "didkit.check",
     "Stacked": "didkit.estimate",
     "SunAbraham": "didkit.estimate",
     "Switching": "didkit.estimate",
     "SyntheticControl": "didkit.estimate",
     "SyntheticDiD": "didkit.estimate",
+    "TrendAdjusted": "didkit.check",
     "TripleDifference": "didkit.estimate",
     "TwoStage": "didkit.estimate",
     "TwoWayWeights": "didkit.check",
+    "UnaffectedOutcomes": "didkit.check",
+    "WithoutBreaks": "didkit.check",
     "compare": "didkit.check",
     "evaluate": "didkit.report",
     "recommend_estimator": "didkit.check",
@@ -300,6 +351,10 @@ def _draw(result: Any, ax: Any = None, **options: Any) -> Any:
     return importlib.import_module("didkit.plot").draw(result, ax=ax, **options)
 
 
+def _check_all(estimate: Estimate, **options: Any) -> Any:
+    return importlib.import_module("didkit.check").Checks(**options).run(estimate)
+
+
 def __getattr__(name: str) -> Any:
     """Import the heavier rooms when they are first asked for."""
     if name in _MODULES:
@@ -320,4 +375,5 @@ __version__ = _version()
 hooks.fill("recommend", _recommend)
 hooks.fill("tabulate", _tabulate)
 hooks.fill("draw", _draw)
+hooks.fill("check_all", _check_all)
 _warn_of_namesake()

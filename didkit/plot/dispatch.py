@@ -9,37 +9,55 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from didkit.check import (
+    Bounds,
     Breakdown,
+    Checks,
     Contamination,
     ContrastStudy,
     DetectableEffect,
+    DrivingCells,
     FunctionalForm,
     GoodmanBacon,
     LeaveOneOut,
+    LeaveTwoOut,
     OtherComparators,
+    OtherDenominator,
     PlaceboPilots,
     PlaceboStart,
     Power,
+    PreTrendEquivalence,
+    PreTrendPower,
     PreTrends,
+    RateSplit,
     RegressionToTheMean,
+    Sensitivity,
+    SmallestRemoval,
+    SpecificationCurve,
+    TrendAdjusted,
     TwoWayWeights,
+    UnaffectedOutcomes,
+    WithoutBreaks,
 )
 from didkit.check.comparing import Comparison
 from didkit.design import Balance, Design
 from didkit.errors import DidkitError
+from didkit.plot.all_checks import all_checks
 from didkit.plot.bands import detectable_effect
+from didkit.plot.before_trends import pre_trend_equivalence, pre_trend_power, trend_adjusted
 from didkit.plot.breakdowns import breakdown
 from didkit.plot.choices import other_comparators
 from didkit.plot.contaminations import contamination
 from didkit.plot.contrasts import contrast_study
 from didkit.plot.decompositions import goodman_bacon, two_way_weights
 from didkit.plot.dots import leave_one_out, placebo_start
+from didkit.plot.driving import driving_cells
 from didkit.plot.dumbbells import gap
 from didkit.plot.estimators import comparison
 from didkit.plot.events import event_study, pre_trends
 from didkit.plot.forests import forest
 from didkit.plot.functional_forms import functional_form
 from didkit.plot.histogram import placebo_pilots
+from didkit.plot.ladders import bounds
 from didkit.plot.leverages import leverage
 from didkit.plot.lines import trends
 from didkit.plot.loves import love
@@ -48,34 +66,54 @@ from didkit.plot.networks import neighbour_graph
 from didkit.plot.overviews import Overview, overview
 from didkit.plot.permutations import permutation
 from didkit.plot.powers import power
+from didkit.plot.records import other_denominator, without_breaks
 from didkit.plot.regressions import regression_to_the_mean
+from didkit.plot.removals import leave_two_out, smallest_removal
 from didkit.plot.reuses import reuse
 from didkit.plot.rollouts import rollout
+from didkit.plot.sensitivities import sensitivity
+from didkit.plot.specification_curves import specification_curve
+from didkit.plot.splits import rate_split
 from didkit.plot.statuses import missing
 from didkit.plot.strips import long_differences
 from didkit.plot.studies import study
 from didkit.plot.synthetic import donor_weights, synthetic
 from didkit.plot.terms import terms
+from didkit.plot.unaffected import unaffected_outcomes
 from didkit.results import Estimate, Finding
 from didkit.simulate.studies import Study
 
 __all__ = ["draw"]
 
 _OF_CHECK: dict[type, Callable[[Finding, Axes | None], Axes]] = {
+    Bounds: bounds,
     Breakdown: breakdown,
+    Checks: all_checks,
     Comparison: comparison,
     Contamination: contamination,
     ContrastStudy: contrast_study,
     DetectableEffect: detectable_effect,
+    DrivingCells: driving_cells,
     FunctionalForm: functional_form,
     GoodmanBacon: goodman_bacon,
     LeaveOneOut: leave_one_out,
+    LeaveTwoOut: leave_two_out,
     OtherComparators: other_comparators,
+    OtherDenominator: other_denominator,
     PlaceboPilots: placebo_pilots,
     PlaceboStart: placebo_start,
+    PreTrendEquivalence: pre_trend_equivalence,
+    PreTrendPower: pre_trend_power,
     PreTrends: pre_trends,
+    RateSplit: rate_split,
     RegressionToTheMean: regression_to_the_mean,
+    Sensitivity: sensitivity,
+    SmallestRemoval: smallest_removal,
+    SpecificationCurve: specification_curve,
+    TrendAdjusted: trend_adjusted,
     TwoWayWeights: two_way_weights,
+    UnaffectedOutcomes: unaffected_outcomes,
+    WithoutBreaks: without_breaks,
 }
 _OF_ESTIMATE: dict[str, Callable[..., Axes]] = {
     "donor_weights": donor_weights,

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from didkit.errors import EstimationError, InferenceError, first_few, is_number
+from didkit.results import hooks
 from didkit.results.uncertainty import JointTest, Uncertainty
 
 if TYPE_CHECKING:
     from didkit.results.estimate import Estimate
+    from didkit.results.finding import Finding
     from didkit.results.protocols import Inference
 
 __all__ = [
     "CHECKS",
     "METHODS",
+    "all_checks",
     "check_attached",
     "check_level",
     "joint_test",
@@ -46,19 +49,33 @@ METHODS = (
 """Public names of the methods, for whoever writes one as text; this room cannot import them."""
 
 CHECKS = (
+    "Bounds",
     "Breakdown",
+    "Checks",
     "Contamination",
     "ContrastStudy",
     "DetectableEffect",
+    "DrivingCells",
     "FunctionalForm",
     "GoodmanBacon",
     "LeaveOneOut",
+    "LeaveTwoOut",
     "OtherComparators",
+    "OtherDenominator",
     "PlaceboPilots",
     "PlaceboStart",
+    "PreTrendEquivalence",
+    "PreTrendPower",
     "PreTrends",
+    "RateSplit",
     "RegressionToTheMean",
+    "Sensitivity",
+    "SmallestRemoval",
+    "SpecificationCurve",
+    "TrendAdjusted",
     "TwoWayWeights",
+    "UnaffectedOutcomes",
+    "WithoutBreaks",
 )
 """Public names of the checks."""
 
@@ -197,6 +214,34 @@ def joint_test(self: Estimate, terms: Sequence[str] | str | None = None) -> Join
             todo="for example estimate.infer(Permutation('t')).joint()",
         )
     made: JointTest = by.joint(self, tuple(wanted))
+    return made
+
+
+def all_checks(self: Estimate, **options: Any) -> Finding:
+    """Run the checks that suit this design, and lay what they found in one table.
+
+    Parameters
+    ----------
+    options
+        Of `didkit.Checks`: see there; any other is refused.
+
+    Returns
+    -------
+    Finding
+        One row a check: what was asked, what was found, in what unit, and what it cannot show; a
+        check that this estimate does not bear is listed with the reason. ``found.plot()`` draws
+        all of them, and ``found.parts["LeaveOneOut"]`` is one check's own finding.
+
+    Examples
+    --------
+    >>> import didkit as dk
+    >>> panel, design = dk.datasets.load_evaluation()
+    >>> did = dk.DiD().fit(design, "cpp").infer(dk.ClusterRobust("CR2"))
+    >>> found = did.checks(only=["LeaveOneOut", "PlaceboStart"])
+    >>> found.table["check"].tolist()
+    ['LeaveOneOut', 'PlaceboStart']
+    """
+    made: Finding = hooks.check_all(self, **options)
     return made
 
 

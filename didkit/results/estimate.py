@@ -18,6 +18,7 @@ from didkit.markup import items, number, page, paragraph
 from didkit.panel import Metric, Status
 from didkit.results import hooks, tables
 from didkit.results.asking import (
+    all_checks,
     check_attached,
     check_level,
     joint_test,
@@ -465,6 +466,8 @@ class Estimate(Weighted):
         if isinstance(check, type) or not hasattr(check, "run"):
             raise not_an_object(check, "check")
         return check.run(self)
+
+    checks = all_checks
 
     def regression(self) -> Any:
         """Fit the same model by linearmodels, for who wants to see it there.

@@ -40,6 +40,14 @@ class Finding:
         The few numbers that sum it up.
     notes : tuple of str
         What a reader must know.
+    cannot_show : str
+        What no answer to this question can show, in one sentence.
+    alternatives : (float, float), optional
+        Lowest and highest value that the main term takes under the check, in the metric's unit.
+    placebos : (float, float), optional
+        Lowest and highest of what the method finds where there is nothing to find, in that unit.
+    parts : mapping of str to Finding
+        Where a check is made of others: theirs, by name.
     """
 
     check: Check
@@ -49,6 +57,15 @@ class Finding:
     table: pd.DataFrame
     facts: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    cannot_show: str = ""
+    alternatives: tuple[float, float] | None = None
+    placebos: tuple[float, float] | None = None
+    parts: Mapping[str, Finding] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the numbers that are on the metric's scale, in words."""
+        return self.estimate.metric.unit or "units of the metric"
 
     def tidy(self) -> pd.DataFrame:
         """One row a measurement (a copy)."""
@@ -75,6 +92,7 @@ class Finding:
                 self.headline,
                 "",
                 tables.to_markdown(self.table),
+                *((f"It cannot show: {self.cannot_show}.",) if self.cannot_show else ()),
                 *(f"Note: {note}." for note in self.notes),
             ]
         )
@@ -100,5 +118,6 @@ class Finding:
             paragraph(self.question),
             paragraph(self.headline, strong=True),
             tables.head_to_html(self.table, most=_SHOWN, caption=title),
+            paragraph(f"It cannot show: {self.cannot_show}." if self.cannot_show else ""),
             items(self.notes),
         )

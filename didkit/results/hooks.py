@@ -2,7 +2,8 @@
 
 ``recommend(estimate)`` returns the inference that suits the design, with its reasons;
 ``tabulate(estimate, methods)`` puts several inferences side by side; ``draw(result, ax)`` returns
-the Axes of a picture. Without the front door all are refused.
+the Axes of a picture; ``check_all(estimate, leave_out=…)`` runs its checks. Without the
+front door all are refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from didkit.errors import DidkitError, InferenceError
 
-__all__ = ["draw", "fill", "recommend", "tabulate"]
+__all__ = ["check_all", "draw", "fill", "recommend", "tabulate"]
 
 _filled: dict[str, Callable[..., Any]] = {}
 
@@ -25,7 +26,7 @@ def fill(name: str, function: Callable[..., Any]) -> None:
     KeyError
         If there is no hook of that name.
     """
-    if name not in ("recommend", "tabulate", "draw"):
+    if name not in ("recommend", "tabulate", "draw", "check_all"):
         raise KeyError(name)
     _filled[name] = function
 
@@ -51,6 +52,18 @@ def _no_inference() -> InferenceError:
         where="the room results on its own",
         todo="import didkit, or say estimate.infer(ClusterRobust('CR2'))",
     )
+
+
+def check_all(estimate: Any, **options: Any) -> Any:
+    """Ask for the checks that suit an estimate, run one after the other."""
+    if "check_all" not in _filled:
+        raise DidkitError(
+            needed="the front door, which knows the checks",
+            found="the room results on its own",
+            where="checks()",
+            todo="import didkit",
+        )
+    return _filled["check_all"](estimate, **options)
 
 
 def draw(result: Any, ax: Any = None, **options: Any) -> Any:
