@@ -15,7 +15,6 @@ from didkit.errors import DidkitError, InferenceError, first_few, is_number, is_
 from didkit.estimate import DiD, EventStudy
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.results import Estimate, Inference
-from didkit.results.tables import number
 
 __all__ = ["EventTerms", "Of"]
 
@@ -125,11 +124,7 @@ class EventTerms:
                 "widen the window",
             )
         if not (self.times < self.first).any():
-            raise _wrong(
-                "at least two periods before the start: the reference and one more",
-                "one period before the start",
-                "widen the window: without an earlier period nothing says how trends differed",
-            )
+            raise _too_short()
         _check_covariance(self.covariance)
 
     @property
@@ -162,7 +157,8 @@ class EventTerms:
             of an event study, and the mean where the estimate has no terms by period.
         inference : Inference, optional
             For the covariance; by default the estimate's own where it has one, otherwise
-            ``ClusterRobust("CR2")``, or the jackknife, and a note says so.
+            ``ClusterRobust("CR2")``, or the jackknife, and a note says so. Terms at either end
+            without a variance, which one pilot carries, are left out, and a note names them.
 
         Raises
         ------
@@ -177,27 +173,30 @@ class EventTerms:
         names = tuple(str(name) for name in table["term"].iloc[order])
         after = times[table["phase"].iloc[order].isin(["after", "anticipation"]).to_numpy()]
         counts = table["n_pilots"].to_numpy(dtype=float)[order]
-        reference = events.reference
-        assert reference is not None  # noqa: S101  # what _events returns
+        reference: Any = events.reference  # never None here: see _events
         first = int(after.min()) if len(after) else int(times.max()) + 1
         if of is None:
             of = events.main_term if events is estimate else _MEAN
         phase = table["phase"].iloc[order].to_numpy()
-        weights, label = _combination(of, names, times, np.where(phase == "after", counts, 0.0))
+        covariance = covariance[np.ix_(order, order)]
+        keep, left_out = _with_variance(names, covariance)
+        names = tuple(name for name, use in zip(names, keep, strict=True) if use)
+        after_counts = np.where(phase == "after", counts, 0.0)[keep]
+        weights, label = _combination(of, names, times[keep], after_counts)
         return cls(
             names=names,
-            times=times,
+            times=times[keep],
             reference=int(reference["position"].iloc[0]),
             first=first,
-            values=events.values[order],
-            covariance=covariance[np.ix_(order, order)],
+            values=events.values[order][keep],
+            covariance=covariance[np.ix_(keep, keep)],
             weights=weights,
             label=label,
             unit=estimate.metric.unit or "units of the metric",
             level=level,
             method=method,
             events=events,
-            notes=(*notes, *more),
+            notes=(*notes, *more, *left_out),
         )
 
     @classmethod
@@ -286,11 +285,7 @@ def _events(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
         if (estimate.terms["phase"] == "before").any() and "group" not in estimate.terms:
             return estimate, ()
         if isinstance(estimate.estimator, EventStudy):
-            raise _wrong(
-                "at least two periods before the start: the reference and one more",
-                "an event study without a term before the start",
-                "widen the window: without an earlier period nothing says how trends differed",
-            )
+            raise _too_short()
     maker: Any = estimate.estimator
     options = {one.name for one in dataclasses.fields(maker)}
     if isinstance(maker, DiD):
@@ -309,8 +304,10 @@ def _events(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
             where=error.where,
             todo=error.todo,
         ) from error
-    if events.reference is None or not (events.terms["phase"] == "before").any():
+    if events.reference is None:
         raise _no_path(estimate)
+    if not (events.terms["phase"] == "before").any():
+        raise _too_short()
     own = estimate._attached
     if own is not None:
         events = events.infer(own.inference, level=own.level)
@@ -356,6 +353,23 @@ def _covariance(
     return asked.covariance.to_numpy(dtype=float), asked.method, level, (said,)
 
 
+def _with_variance(
+    names: tuple[str, ...], covariance: Floats
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Say which terms to keep: those at the ends without a variance go, by name."""
+    known = np.isfinite(np.diag(covariance))
+    if known.all() or not known.any():
+        return np.ones(len(names), dtype=bool), ()
+    at = np.flatnonzero(known)
+    keep = np.zeros(len(names), dtype=bool)
+    keep[at[0] : at[-1] + 1] = True
+    gone = [name for name, use in zip(names, keep, strict=True) if not use]
+    if not gone:
+        return keep, ()
+    said = "left out, as they have no variance (one pilot carries each)"
+    return keep, (f"{', '.join(gone)}: {said}",)
+
+
 def _combination(
     of: Of, names: tuple[str, ...], times: NDArray[np.int64], counts: Floats
 ) -> tuple[Floats, str]:
@@ -382,7 +396,7 @@ def _combination(
         weights[names.index(str(name))] = float(weight)
     if len(given) == 1 and float(weights.sum()) == 1.0:
         return weights, str(next(iter(given)))
-    return weights, " + ".join(f"{number(w)} × {name}" for name, w in given.items())
+    return weights, " + ".join(f"{w:g} × {name}" for name, w in given.items())
 
 
 def _check_covariance(covariance: Floats) -> None:
@@ -405,6 +419,14 @@ def _check_covariance(covariance: Floats) -> None:
             "use an inference whose covariance is one, such as ClusterRobust('CR2') by one "
             "grouping; it is not repaired here",
         )
+
+
+def _too_short() -> InferenceError:
+    return _wrong(
+        "at least two periods before the start: the reference and one more",
+        "one period before the start",
+        "widen the window: without an earlier period nothing says how trends differed",
+    )
 
 
 def _wrong(needed: str, found: str, todo: str) -> InferenceError:
