@@ -177,6 +177,8 @@ class Breakdown:
                 "refits": float(refits),
             },
             notes=tuple(notes),
+            cannot_show="how likely such noise or such a shock is, or a shock to several sites at "
+            "once",
         )
 
     def _with_level(self, estimate: Estimate) -> Estimate:

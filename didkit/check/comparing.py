@@ -307,4 +307,7 @@ def _finding(check: Comparison, made: list[Estimate], table: pd.DataFrame) -> Fi
             "largest": largest,
         },
         notes=tuple(notes),
+        cannot_show="that the change is right: estimators that share their pilots and comparators "
+        "share what is wrong with them",
+        alternatives=(least, largest),
     )

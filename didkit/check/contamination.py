@@ -158,14 +158,19 @@ class Contamination:
             "n_contaminated_comparators": float(len(users)),
             "n_throughout": float(n_throughout),
         }
+        table = pd.DataFrame(rows, columns=_COLUMNS)
+        mine = table[(table["term"] == estimate.main_term) & (table["scenario"] != ADDITIVE)]
+        values = mine["estimate"].dropna()
         return Finding(
             check=self,
             estimate=estimate,
             question="What if the practice worked in comparators, or before the start, as well?",
             headline=_headline(facts, linear=estimate.weights is not None, a=float(a[main])),
-            table=pd.DataFrame(rows, columns=_COLUMNS),
+            table=table,
             facts=facts,
             notes=tuple(notes),
+            cannot_show="how much of the practice was used there, or by whom it is not known",
+            alternatives=(float(values.min()), float(values.max())),
         )
 
 

@@ -194,6 +194,8 @@ class ContrastStudy:
             table=table,
             facts=facts,
             notes=(*_notes(facts, n1, n0, found),),
+            cannot_show="whether the few sites differ from others for a reason other than the "
+            "programme",
         )
 
     def ranked(self, estimate: Estimate) -> Reference | None:

@@ -126,6 +126,8 @@ class DetectableEffect:
                 "level": float(self.level),
             },
             notes=(f"noise measured by {how}",),
+            cannot_show="whether there was an effect: it is about the noise alone, and a drift of "
+            "the pilots' own is no noise",
         )
 
     # -- before the data, each in a module of its own --------------------------------------------

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -279,6 +280,10 @@ class EventTerms:
         )
 
 
+_FITTED: WeakKeyDictionary[Estimate, tuple[Estimate, tuple[str, ...]]] = WeakKeyDictionary()
+"""The event study of an estimate: several checks ask for it, and for its thousands of draws."""
+
+
 def _events(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
     """Return an event study with a reference and terms before: the estimate, or its own."""
     if estimate.reference is not None and "position" in estimate.terms:
@@ -286,6 +291,13 @@ def _events(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
             return estimate, ()
         if isinstance(estimate.estimator, EventStudy):
             raise _too_short()
+    if estimate not in _FITTED:
+        _FITTED[estimate] = _fitted(estimate)
+    return _FITTED[estimate]
+
+
+def _fitted(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
+    """Fit the event study that belongs to an estimate."""
     maker: Any = estimate.estimator
     options = {one.name for one in dataclasses.fields(maker)}
     if isinstance(maker, DiD):
@@ -342,7 +354,7 @@ def _covariance(
         return sure.covariance.to_numpy(dtype=float), sure.method, level, ()
     by: Inference = ClusterRobust("CR2") if events.normal is not None else Jackknife()
     asked = events.infer(by, level=level).attached
-    if asked.covariance is None or not np.isfinite(asked.covariance.to_numpy(dtype=float)).all():
+    if asked.covariance is None or not np.isfinite(np.diag(asked.covariance)).any():
         raise _wrong(
             "a covariance of the terms",
             f"none by {by!r}: {first_few(asked.notes)}",

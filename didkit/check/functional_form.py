@@ -171,6 +171,8 @@ class FunctionalForm:
             table=table,
             facts=facts,
             notes=tuple(notes),
+            cannot_show="on which scale trends would have been parallel: after the start no data "
+            "say so",
         )
 
     def implied(self, estimate: Estimate) -> pd.DataFrame:

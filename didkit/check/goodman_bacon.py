@@ -124,6 +124,8 @@ class GoodmanBacon:
             table=table,
             facts=facts,
             notes=_notes(kinds, within, within_value),
+            cannot_show="whether any of the comparisons is fair: each rests on parallel trends of "
+            "its own",
         )
 
 

@@ -132,6 +132,8 @@ class OtherComparators:
                 "refused": float(refused),
             },
             notes=tuple(notes),
+            cannot_show="which choice is right, or that any is: all of them share the pilots",
+            alternatives=(float(got["estimate"].min()), float(got["estimate"].max())),
         )
 
     def _refit(self, name: str, against: Against, estimate: Estimate, term: str) -> dict[str, Any]:

@@ -123,6 +123,9 @@ class PlaceboPilots:
                 "draws": float(len(values)),
             },
             notes=("the real pilots take no part in the placebos",),
+            cannot_show="whether the pilots are like those that took their place: they were not "
+            "drawn by lot",
+            placebos=(float(np.nanmin(values)), float(np.nanmax(values))),
         )
 
     def _without_pilots(self, estimate: Estimate) -> Estimate:

@@ -118,4 +118,6 @@ class PlaceboStart:
             table=table,
             facts={"largest": float(largest["estimate"]), "actual": actual},
             notes=(*notes, *prior_in_words(design, "an earlier start is no placebo for them")),
+            cannot_show="that the trends would have stayed alike after the start",
+            placebos=(float(table["estimate"].min()), float(table["estimate"].max())),
         )

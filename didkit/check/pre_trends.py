@@ -109,6 +109,9 @@ class PreTrends:
                 "largest": largest,
                 "slope": slope,
             },
+            cannot_show="whether trends would have stayed parallel: the terms are of the periods "
+            "before the start, and with few pilots the test misses large movements (PreTrendPower "
+            "says which)",
             notes=(
                 *notes,
                 *prior_in_words(estimate.design, "a movement before may be the programme's"),

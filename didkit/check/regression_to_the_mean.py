@@ -228,6 +228,11 @@ class RegressionToTheMean:
                 *of_reliability(variation, n_before, design.selection, table),
                 *variation.notes,
             ),
+            cannot_show="how the pilots were in fact chosen, or that they differ from others in "
+            "nothing but the values before the start",
+            placebos=None
+            if estimate.sample.sets is not None  # the number is that of a comparison with a pool
+            else (facts["seen_lowest"], facts["seen_highest"]),
         )
 
     def _scenarios(

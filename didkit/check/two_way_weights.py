@@ -169,6 +169,7 @@ def _of_cells(check: TwoWayWeights, estimate: Estimate) -> Finding:
         table=table,
         facts=facts,
         notes=_notes(facts, what, estimate),
+        cannot_show="how much the effects differ: it says what follows if they do",
     )
 
 
@@ -281,6 +282,7 @@ def _of_terms(check: TwoWayWeights, estimate: Estimate) -> Finding:
             "a term's weights on other event times from the start on cancel where effects are "
             "alike for all starts, and contaminate it where they are not",
         ),
+        cannot_show="how much the effects differ between starts: it says what follows if they do",
     )
 
 

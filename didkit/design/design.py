@@ -18,6 +18,7 @@ from didkit.design.edits import (
     reassign,
     shift,
     with_treatment,
+    within,
     without_pilot,
 )
 from didkit.design.from_frame import from_frame
@@ -283,6 +284,11 @@ class Design:
             notes=comparison.notes,
             until=comparison.until,
         )
+
+    @property
+    def strata(self) -> Mapping[str, str] | None:
+        """Unit → stratum inside which pilots are reassigned, or None."""
+        return self._spec.strata
 
     @property
     def starts(self) -> dict[str, str]:
@@ -555,3 +561,4 @@ class Design:
     compared_with = compared_with
     on_panel = on_panel
     with_treatment = with_treatment
+    within = within

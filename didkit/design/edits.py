@@ -13,6 +13,7 @@ from didkit.design.against import Against, MatchedSets
 from didkit.design.kinds import CHOICES, found_kind, todo_of
 from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
+from didkit.design.spec import window
 from didkit.design.timing import Treatment, check_treatment
 from didkit.errors import DesignError, first_few, is_whole
 from didkit.panel import Panel, Period
@@ -27,6 +28,7 @@ __all__ = [
     "reassign",
     "shift",
     "with_treatment",
+    "within",
     "without_pilot",
 ]
 
@@ -265,6 +267,28 @@ def with_treatment(design: Design, treatment: Treatment) -> Design:
     """
     check_treatment(treatment, "Design.with_treatment")
     return type(design)._from(replace(design._spec, treatment=treatment, fixed=design._comparison))
+
+
+def within(design: Design, first: Period, last: Period) -> Design:
+    """Return the same pilots and comparators over another window of the panel.
+
+    Comparators stay as they are: they are not chosen again.
+
+    Parameters
+    ----------
+    first, last : period
+        Ends of the window, both in it; periods of the panel.
+
+    Raises
+    ------
+    PanelError
+        If the panel has no such period.
+    DesignError
+        If `last` is not after `first`, or a pilot's start has no period before it and one from it
+        on inside the window.
+    """
+    periods = window(design.panel, (first, last))
+    return type(design)._from(replace(design._spec, periods=periods, fixed=design._comparison))
 
 
 def on_panel(design: Design, panel: Panel) -> Design:

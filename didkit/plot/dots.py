@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from didkit.check.leave_one_out import what_is_left_out
 from didkit.plot.style import (
     FAINT,
     GREY,
@@ -31,7 +32,9 @@ _MOST_ROWS = 30
 
 
 def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
-    """Draw the estimate without each unit in turn, smallest at the bottom.
+    """Draw the estimate without each unit, group or period in turn, smallest at the bottom.
+
+    Periods stay in their order, the first on top; where refits have intervals these are drawn.
 
     Parameters
     ----------
@@ -43,9 +46,10 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
-        ``ax.data``: one row a unit, from the smallest estimate to the largest, ``left_out, name,
-        arm, estimate, shift, shown``. With more than 30 units the 15 smallest and the 15 largest
-        are shown.
+        ``ax.data``: one row a unit, from the smallest estimate to the largest (periods: from the
+        last to the first), ``left_out, name, arm, estimate, shift, shown``, and ``conf_low,
+        conf_high`` where there are intervals. With more than 30 units the 15 smallest and the 15
+        largest are shown.
 
     Examples
     --------
@@ -59,8 +63,11 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     """
     estimate = finding.estimate
     table = finding.table[finding.table["term"] == estimate.main_term]
-    data = table[table["estimate"].notna()].sort_values("estimate", kind="stable")
-    data = data[["left_out", "name", "arm", "estimate", "shift"]].reset_index(drop=True)
+    units, what = str(getattr(finding.check, "units", "all")), what_is_left_out(finding.check)
+    data = table[table["estimate"].notna()]
+    data = data[::-1] if units == "periods" else data.sort_values("estimate", kind="stable")
+    ends_of = [name for name in ("conf_low", "conf_high") if name in data]
+    data = data[["left_out", "name", "arm", "estimate", "shift", *ends_of]].reset_index(drop=True)
     place = np.arange(len(data))
     half = _MOST_ROWS // 2
     many = len(data) > _MOST_ROWS
@@ -73,6 +80,11 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     ax.axvline(full, color=PILOT, linewidth=1.4, zorder=1)
     ax.hlines(height, full, shown["estimate"], color=FAINT, linewidth=2, zorder=2)
     ax.plot(shown["estimate"], height, "o", color=PILOT, markersize=7, zorder=3)
+    if ends_of:
+        both = shown[ends_of].to_numpy(dtype=float)
+        bounded = np.isfinite(both).all(axis=1)
+        ends_at = both[bounded].T
+        ax.hlines(height[bounded], *ends_at, color=PILOT, linewidth=1.2, zorder=2.5)
     ax.set_yticks(height, [f"without {short(name, name_length(ax))}" for name in shown["name"]])
     ax.set_ylim(-0.7, len(shown) - 0.1)
     ax.annotate(
@@ -90,15 +102,18 @@ def leave_one_out(finding: Finding, ax: Axes | None = None) -> Axes:
     low, high = finding.facts["lowest"], finding.facts["highest"]
     ends = f"{signed(low)} to {signed(high)}"
     sign = "; its sign hangs on one of them" if low < 0 < high else ""
-    units = str(getattr(finding.check, "units", "all"))
-    what = {"pilots": "pilot", "comparators": "comparator"}.get(units, "authority")
     ax.set_xlabel(f"Change, {estimate.metric.unit or 'units of the metric'}")
     finish(
         ax,
         f"Without one {what} at a time, the change in {inside(estimate.metric.label)} runs "
         f"from {ends}{sign}",
         data,
-        foot=f"{len(data) - len(shown)} units between are not shown." if many else "",
+        foot=" ".join(
+            [
+                *(("Thin lines: intervals of the refits.",) if ends_of else ()),
+                *((f"{len(data) - len(shown)} units between are not shown.",) if many else ()),
+            ]
+        ),
     )
     ax.tick_params(axis="y", labelsize=row_size(ax, len(shown)))
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from didkit.check import Checks
 from didkit.design import Design
 from didkit.errors import (
     DesignError,
@@ -72,6 +73,8 @@ def check_checks(checks: object) -> tuple[Check, ...]:
     InferenceError
         No sequence, something that is no check, or two of one kind.
     """
+    if isinstance(checks, str) and checks == "suited":
+        return (Checks(),)
     found = _several(checks)
     if found is None:
         called = type(checks).__name__ if _is_check(checks) else "LeaveOneOut"
@@ -79,7 +82,7 @@ def check_checks(checks: object) -> tuple[Check, ...]:
             needed="a list of checks, at most one of a kind",
             found=_kind(checks),
             where="evaluate(checks=)",
-            todo=f"write checks=[{called}()], in brackets also where it is one",
+            todo=f'write checks=[{called}()], in brackets also where it is one, or checks="suited"',
         )
     kinds = [type(one).__name__ for one in found]
     wrong = [repr(one) for one in found if not _is_check(one)]

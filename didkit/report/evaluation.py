@@ -255,14 +255,21 @@ class Evaluation:
         )
 
     def checks(self) -> pd.DataFrame:
-        """One row a metric and check: ``metric, check, question, found``; a refused one says so."""
+        """One row a metric and check; a refused one says so.
+
+        Returns
+        -------
+        DataFrame
+            ``metric, check, question, found, cannot_show``: the last completes "It cannot
+            show: …".
+        """
         rows = []
         for name, result in self.results.items():
             for check, finding in result.findings.items():
-                rows.append((name, check, finding.question, finding.headline))
+                rows.append((name, check, finding.question, finding.headline, finding.cannot_show))
             for what, reason in result.refused.items():
-                rows.append((name, what, "", f"Refused: {reason}."))
-        return pd.DataFrame(rows, columns=["metric", "check", "question", "found"])
+                rows.append((name, what, "", f"Refused: {reason}.", ""))
+        return pd.DataFrame(rows, columns=["metric", "check", "question", "found", "cannot_show"])
 
     def risers(
         self, metric: str, first: Period | None = None, last: Period | None = None

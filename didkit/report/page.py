@@ -13,7 +13,7 @@ import pandas as pd
 from didkit.report.first_page import first_page
 from didkit.report.html_table import html_table
 from didkit.report.methods import methods, methods_note
-from didkit.report.pictures import KINDS, Album, Picture
+from didkit.report.pictures import Album, Picture, kind_name
 from didkit.report.protocol import deviation_table, protocol_table
 from didkit.report.readouts import readable
 from didkit.report.text import (
@@ -75,7 +75,7 @@ class _Section:
     pictures: list[_Shown]
     broad: list[_Shown]
     refused: list[str]
-    checks: list[tuple[str, str, str]]
+    checks: list[tuple[str, str, str, str]]
 
 
 def to_html(evaluation: Evaluation) -> str:
@@ -203,13 +203,16 @@ def _metric(evaluation: Evaluation, at: int, album: Album) -> _Section:
         pictures=shown,
         broad=[one for one in shown if one.broad],
         refused=_refused(album, metric),
-        checks=[(check_name(row["check"]), row["question"], row["found"]) for row in mine],
+        checks=[
+            (check_name(row["check"]), row["question"], row["found"], row["cannot_show"])
+            for row in mine
+        ],
     )
 
 
 def _refused(album: Album, metric: str) -> list[str]:
     return [
-        f"{KINDS[kind]}: {reason}."
+        f"{kind_name(kind)}: {reason}."
         for (whose, kind), reason in album.refused.items()
         if whose == metric
     ]
@@ -223,7 +226,7 @@ def _shown(evaluation: Evaluation, pictures: tuple[Picture, ...] | list[Picture]
         at = f"p-{evaluation.metrics.index(picture.metric)}" if picture.metric else "p"
         at = f"{at}-{picture.kind.replace('_', '-')}"
         frame, heads = readable(picture.kind, picture.data)
-        name = KINDS[picture.kind]
+        name = kind_name(picture.kind)
         made.append(
             _Shown(
                 name=f"{name}: {label}" if picture.kind == "missing" else name,

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from didkit.check.suited import LABELS
 from didkit.errors import DidkitError
 from didkit.progress import steps
 from didkit.report.numerals import plural, signed
 from didkit.report.readouts import numbers
-from didkit.results import Finding, hooks
+from didkit.results import hooks
+from didkit.results.asking import CHECKS
 
 if TYPE_CHECKING:
     from didkit.design import Design
     from didkit.report.evaluation import Evaluation, MetricResult
 
-__all__ = ["KINDS", "Album", "Picture", "draw_pictures"]
+__all__ = ["KINDS", "Album", "Picture", "draw_pictures", "kind_name"]
+
+IN_OTHERS = ("PreTrends", "PlaceboStart", "PlaceboPilots", "Contamination", "DetectableEffect")
+"""Checks that every evaluation makes and whose numbers stand in words and in other pictures."""
+
+
+def _kind(check: str) -> str:
+    """Name the picture of a check, for files and anchors.
+
+    Examples
+    --------
+    >>> _kind("LeaveOneOut of comparators"), _kind("Sensitivity, smoothness")
+    ('leave_one_out_of_comparators', 'sensitivity_smoothness')
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", check)
+    return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
+
 
 _DPI, _COLOURS = 130, 64
+_NAMED = (*IN_OTHERS, "LeaveOneOut", "RegressionToTheMean")
 _ALIKE = 1e-9  # two estimates on the same cells
 KINDS = {
     "overview": "All measures on one scale",
@@ -31,7 +51,7 @@ KINDS = {
     "long_differences": "One number an authority",
     "leave_one_out": "Leaving one out",
     "regression_to_the_mean": "What the choice of pilots would show by itself",
-    "breakdown": "What it would take to change the conclusion",
+    **{_kind(name): label for name, label in LABELS.items() if name not in _NAMED},
     "forest": "Other ways to say how sure",
     "permutation": "The statistic among its draws",
     "leverage": "Who carries the answer",
@@ -114,6 +134,22 @@ class Album:
         )
 
 
+def kind_name(kind: str) -> str:
+    """Name a picture for readers.
+
+    Examples
+    --------
+    >>> kind_name("leave_two_out"), kind_name("my_own")
+    ('Leaving two out', 'My own')
+    """
+    return KINDS.get(kind, kind.replace("_", " ").capitalize())
+
+
+def _has_own(name: str) -> bool:
+    """Whether the finding of that name is drawn for itself."""
+    return name not in IN_OTHERS and re.split(r"\W", name, maxsplit=1)[0] in CHECKS
+
+
 def draw_pictures(evaluation: Evaluation) -> Album:
     """Draw the overview, the pictures of every metric, and who is compared with whom."""
     made: list[Picture] = []
@@ -146,15 +182,11 @@ def _makers(result: MetricResult) -> dict[str, Callable[[], Any]]:
     if result.events is not None:
         makers["events"] = result.events.plot
     makers["long_differences"] = lambda: compared.plot(kind="long_differences")
-    left: Finding | None = result.findings.get("LeaveOneOut")
-    if left is not None:
-        makers["leave_one_out"] = left.plot
-    chosen: Finding | None = result.findings.get("RegressionToTheMean")
-    if chosen is not None:
-        makers["regression_to_the_mean"] = chosen.plot
-    bears: Finding | None = result.findings.get("Breakdown")
-    if bears is not None:
-        makers["breakdown"] = bears.plot
+    drawn = {_kind(name): found for name, found in result.findings.items() if _has_own(name)}
+    for kind in KINDS:  # in the order of the report
+        if kind in drawn:
+            makers[kind] = drawn.pop(kind).plot
+    makers |= {kind: found.plot for kind, found in drawn.items()}
     makers["forest"] = lambda: hooks.draw(did, kind="forest", table=result.methods)
     sure = did.uncertainty
     if sure is not None and sure.null is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from didkit.report.plan_file import Section
 from didkit.results import Inference
 from didkit.results.asking import level_meant
 
-__all__ = ["JOINTLY", "METHODS", "Inferences", "build", "inferences"]
+__all__ = ["JOINTLY", "METHODS", "Inferences", "build", "inferences", "required"]
 
 METHODS: dict[str, type[Inference]] = {
     "permutation": Permutation,
@@ -87,39 +88,97 @@ def _nearest(name: object) -> type[Inference] | None:
     return METHODS[near[0]] if near else None
 
 
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "a whole number": is_whole,
+    "a number": is_number,
+    "true or false": lambda value: isinstance(value, bool),
+    "a list of numbers": lambda value: isinstance(value, list) and all(map(is_number, value)),
+    "a list of texts": lambda value: (
+        isinstance(value, list) and all(isinstance(one, str) for one in value)
+    ),
+    "text in quotes": lambda value: isinstance(value, str),
+}
+"""What an option can be in a file, in words, and how it is told."""
+
+_TYPES = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text in quotes",
+    "Any": "text in quotes",
+    "Literal": "text in quotes",
+    "Sequence[float": "a list of numbers",
+    "Sequence[str": "a list of texts",
+}
+_PARTS = re.compile(r"(?:[^|\[]|\[[^\]]*\])+")  #: of a union
+
+
+def _wanted(option: dataclasses.Field[Any]) -> list[str]:
+    """Say what an option can be in a file, by its default and its type; nothing for an object."""
+    default = option.default
+    if isinstance(default, bool):
+        return ["true or false"]
+    if is_whole(default):
+        return ["a whole number"]
+    if is_number(default):
+        return ["a number"]
+    if isinstance(default, str):
+        return ["text in quotes"]
+    if isinstance(default, tuple) and default and all(map(is_number, default)):
+        return ["a list of numbers"]
+    found = []
+    for part in _PARTS.findall(str(option.type)):
+        kind, _, inner = part.strip().partition("[")
+        named = f"{kind}[{inner.split()[0].rstrip(']')}" if kind == "Sequence" else kind
+        found += [_TYPES[named]] if named in _TYPES else []
+    return list(dict.fromkeys(found))
+
+
+def required(kind: Any) -> list[str]:
+    """Name the options without a default.
+
+    Examples
+    --------
+    >>> from didkit.check import LeaveOneOut, PreTrendEquivalence
+    >>> required(PreTrendEquivalence), required(LeaveOneOut)
+    (['margin'], [])
+    """
+    missing = dataclasses.MISSING
+    return [
+        one.name
+        for one in dataclasses.fields(kind)
+        if one.init and one.default is missing and one.default_factory is missing
+    ]
+
+
 def build(section: Section, kind: type[Any], **more: Any) -> Any:
     """Make a frozen configuration from the keys of a section that are its options.
 
-    Options that are wrong are noted, each with its line, and left at their defaults.
+    Options that are wrong are noted, each with its line, and left at their defaults; None where
+    one without a default is wrong.
     """
     options = dict(more)
     for one in dataclasses.fields(kind):
-        if one.default is None and "Literal" not in str(one.type):
-            continue  # an object, which no file can hold
-        if not section.has(one.name):
+        if one.name in more:
+            continue
+        needed = _wanted(one)
+        if not needed or not section.has(one.name):
             continue
         value = section.raw[one.name]
-        if is_whole(one.default):
-            right, needed = is_whole(value), "a whole number"
-        elif is_number(one.default):
-            right, needed = is_number(value), "a number"
-        elif isinstance(one.default, tuple):
-            right = isinstance(value, list) and all(map(is_number, value))
-            value, needed = tuple(value) if right else value, "a list of numbers"
-        else:
-            right, needed = isinstance(value, str), "text in quotes"
-        if not right:
+        if not any(_KINDS[name](value) for name in needed):
+            known = one.default not in (None, dataclasses.MISSING)
             section.wrong(
                 one.name,
-                needed=f"{needed} for {kind.__name__}",
+                needed=f"{' or '.join(needed)} for {kind.__name__}",
                 value=value,
                 todo=f"write {one.name} = {json.dumps(one.default)}, or another"
-                if one.default is not None
+                if known
                 else f"leave it out, or see help(didkit.{kind.__name__})",
             )
             continue
+        value = tuple(value) if isinstance(value, list) else value
         options[one.name] = value
-    while True:
+    while all(name in options for name in required(kind)):
         try:
             return kind(**options)
         except InferenceError as error:
@@ -133,15 +192,17 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
             )
             section.note(culprit, told)
             options = {k: v for k, v in options.items() if k != culprit} if culprit else {}
+    return None
 
 
 def _culprit(
     kind: type[Any], options: Mapping[str, Any], error: InferenceError
 ) -> tuple[str, InferenceError]:
     """Find the option that is refused by itself, and how; "" where only together they are."""
+    needed = {name: options[name] for name in required(kind)}
     for name, value in options.items():
         try:
-            kind(**{name: value})
+            kind(**{**needed, name: value})
         except InferenceError as alone:
             return name, alone
     return "", error

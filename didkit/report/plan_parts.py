@@ -6,21 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from didkit.check import (
-    Breakdown,
-    Contamination,
-    DetectableEffect,
-    LeaveOneOut,
-    PlaceboPilots,
-    PlaceboStart,
-    PreTrends,
-    RegressionToTheMean,
-)
 from didkit.design import Selection
+from didkit.report.plan_checks import CHECKS, all_checks, checks
 from didkit.report.plan_comparators import Comparators, comparators, sha256_of
 from didkit.report.plan_file import Section, written
-from didkit.report.plan_inference import METHODS, Inferences, build, inferences
-from didkit.results import Check
+from didkit.report.plan_inference import METHODS, Inferences, inferences
 
 __all__ = [
     "CHECKS",
@@ -35,23 +25,10 @@ __all__ = [
     "Rate",
     "Variant",
     "Window",
+    "all_checks",
+    "checks",
     "inferences",
 ]
-
-CHECKS: dict[str, type[Check]] = {
-    one.__name__: one
-    for one in (
-        PreTrends,
-        PlaceboStart,
-        PlaceboPilots,
-        LeaveOneOut,
-        RegressionToTheMean,
-        Contamination,
-        Breakdown,
-        DetectableEffect,
-    )
-}
-"""The checks that a plan can name, in the order in which they are run."""
 
 PROTOCOL = (
     "units",
@@ -439,50 +416,3 @@ def _variant(section: Section, starts: Mapping[str, str], taken: Sequence[str]) 
             todo="say what differs, or take this section out",
         )
     return one
-
-
-def all_checks(level: float, *, marked: bool) -> tuple[Check, ...]:
-    """Return the checks of a plan that names none, in the order in which they are run.
-
-    `Contamination` only where contaminated units are marked: otherwise there is nothing to ask.
-    `Breakdown` refits many times for each site, and is run only where it is named.
-    """
-    return tuple(
-        DetectableEffect(level=level) if kind is DetectableEffect else kind()
-        for kind in CHECKS.values()
-        if kind is not Breakdown and (marked or kind is not Contamination)
-    )
-
-
-def checks(section: Section, level: float, *, named: bool, marked: bool) -> tuple[Check, ...]:
-    """Read ``[checks]``; without that section all are run."""
-    made: list[Check] = []
-    unnamed = {type(one) for one in all_checks(level, marked=marked)} if not named else set()
-    for name, kind in CHECKS.items():
-        given = section.raw[name] if section.has(name) else kind in unnamed
-        if isinstance(given, dict):
-            inner = section.table(name)
-            options = {} if "level" in given or kind is not DetectableEffect else {"level": level}
-            with inner.gathered():
-                made.append(build(inner, kind, **options))
-            inner.close()
-        elif not isinstance(given, bool):
-            section.wrong(
-                name,
-                needed="true, false, or a table of its options",
-                value=given,
-                todo=f"write {name} = true, or leave it out",
-            )
-        elif given:
-            made.append(DetectableEffect(level=level) if kind is DetectableEffect else kind())
-        elif section.has(name) and kind is DetectableEffect:
-            error = section.error(
-                name,
-                needed="DetectableEffect, which every run computes: it stands beside an estimate "
-                "that shows no evidence",
-                found="false",
-                todo="write DetectableEffect = true, or take the line out",
-            )
-            section.note(name, error)
-    section.close()
-    return tuple(made)

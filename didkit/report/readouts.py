@@ -82,6 +82,7 @@ _HEADS = {
     "var_ratio_after": "Variance over that of comparators",
     "ess": "Effective comparators",
 }
+_PLACES = ["y", "shown", "drawn"]  # what only the drawing needs
 _DROPPED = {
     "events": ["term", "position", "n_pilots", "n_comparators"],
     "leave_one_out": ["shown", "drawn", "y"],
@@ -328,7 +329,7 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         )
     if kind == "love":
         data = _measured(data)
-    shown = data.drop(columns=[n for n in _DROPPED.get(kind, []) if n in data.columns])
+    shown = data.drop(columns=[n for n in _DROPPED.get(kind, _PLACES) if n in data.columns])
     heads = dict(_HEADS)
     if kind == "events":
         label = data["label"].str.replace("\n", ", ")

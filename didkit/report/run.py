@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -52,7 +52,7 @@ def evaluate(
     inference: Inference | None = None,
     level: float | None = None,
     between: tuple[Period, Period] | None = None,
-    checks: Sequence[Check] | None = None,
+    checks: Sequence[Check] | Literal["suited"] | None = None,
     truth: Mapping[str, float] | None = None,
     description: str | None = None,
 ) -> Evaluation:
@@ -73,8 +73,9 @@ def evaluate(
     between : (period, period), optional
         The two periods of the sentence that counts the pilots that rose; by default the first and
         the last of the window.
-    checks : sequence of Check, optional
-        At most one of a kind; by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
+    checks : sequence of Check or "suited", optional
+        At most one of a kind; "suited": those that suit each estimate, as ``estimate.checks()``
+        chooses them (some 10 s a metric); by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
         `LeaveOneOut`, `RegressionToTheMean` and `DetectableEffect`, and `Contamination` where
         the rollout marks contaminated units. `PreTrends` is asked of the event study, the others
         of the change. `DetectableEffect` is made also where it is not named: it stands beside
@@ -369,6 +370,15 @@ def _evaluate_one(
             findings[name] = estimate.check(check)
         except DidkitError as error:
             refused[name] = _reason(error)
+    suited = findings.get("Checks")
+    if suited is not None:  # each check that it ran stands for itself, once
+        findings = {**suited.parts, **findings}
+        rows = suited.table[suited.table["refused"] != ""]
+        refused |= {
+            name: reason
+            for name, reason in zip(rows["check"], rows["refused"], strict=True)
+            if name not in findings
+        }
     return MetricResult(
         gap=gap,
         gap_by_period=by_period,

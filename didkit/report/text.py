@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from didkit.check.suited import LABELS
 from didkit.design import Neighbours
 from didkit.read import RELEASES
 from didkit.report.doubts import alternatives
@@ -41,15 +42,7 @@ __all__ = [
 SYNTHETIC = "The data are synthetic: no authority, child or number is real."
 _RELEASE = "synthetic"  # as didkit.simulate names it
 _NAMES = {
-    "PreTrends": "Before the start",
-    "PlaceboStart": "An earlier start",
-    "PlaceboPilots": "Placebo pilots",
-    "LeaveOneOut": "Leaving one out",
-    "RegressionToTheMean": "How the pilots were chosen",
-    "Contamination": "The practice outside the programme",
-    "Breakdown": "What it would take to change the conclusion",
-    "OtherComparators": "Other comparators",
-    "DetectableEffect": "What could have been found",
+    **LABELS,
     "EventStudy": "Event study",
     "DiD(cells='complete')": "Change on authorities observed in every period",
     "Gap(by='period')": "Gap by period",
@@ -229,7 +222,7 @@ def checks_table(evaluation: Evaluation) -> pd.DataFrame:
     checks = evaluation.checks()
     checks["metric"] = [evaluation[name].metric.label for name in checks["metric"]]
     checks["check"] = checks["check"].map(check_name)
-    checks.columns = pd.Index(["Measure", "Check", "Question", "Found"])
+    checks.columns = pd.Index(["Measure", "Check", "Question", "Found", "It cannot show"])
     return checks
 
 

@@ -165,6 +165,10 @@ def _study() -> dk.Study:
     return dk.study(dk.DiD("complete"), methods, process, seeds=20)
 
 
+def _margin(events: dk.Estimate) -> float:
+    return 0.1 * float(np.nanmean(np.abs(events.sample.y)))
+
+
 def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict[str, Axes]:
     """Draw every picture there is, each on what `ax()` gives."""
     cr2 = dk.ClusterRobust("CR2")
@@ -182,6 +186,9 @@ def all_pictures(design: dk.Design, metric: str, ax: Any = lambda: None) -> dict
         "regression to the mean": did.check(dk.RegressionToTheMean(draws=100)),
         "contamination": _contaminated(design, metric).check(dk.Contamination()),
         "breakdown": complete.infer(cr2).check(dk.Breakdown()),
+        "pre-trend power": events.check(dk.PreTrendPower(noise="normal")),
+        "pre-trend equivalence": events.check(dk.PreTrendEquivalence(_margin(events))),
+        "trend-adjusted": events.check(dk.TrendAdjusted()),
         "contrast study": _contrast(),
         "other comparators": did.check(dk.OtherComparators(_others(design))),
     }
