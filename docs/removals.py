@@ -20,7 +20,7 @@ import didkit as dk
 
 HERE = Path(__file__).resolve()
 FOUND, PAGE = HERE.with_suffix(".csv"), HERE.with_suffix(".md")
-DESIGNS = {"9 of 60": (9, 60, 0.0), "9 of 150": (9, 150, 0.0), "9 of 60, effect": (9, 60, 1.5)}
+DESIGNS = {"9 of 60": (9, 60, 0.0), "9 of 60, effect": (9, 60, 1.5), "9 of 150": (9, 150, 0.0)}
 PERIODS, START, OTHERS = 8, 5, ("a", "b", "c")
 BEGIN, END = "<!-- numbers -->", "<!-- end of numbers -->"
 

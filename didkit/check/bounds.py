@@ -168,7 +168,8 @@ class Bounds:
             ``p_found, p_upper_bound, n_cells`` (whose interval is new on this rung, in the
             sample), ``n_pilots, n_comparators, kind`` ("published", "sharp" or "search"). Facts of
             the main term on the last rung: ``estimate, lowest, highest, conf_low, conf_high,
-            p_published``, ``p_found`` (over all rungs), ``p_upper_bound`` (of the last rung that
+            p_published``, ``p_found`` (over the rungs above what was published),
+            ``p_upper_bound`` (of the last rung that
             has one), and ``n_hidden, n_rounded, n_missing``, the
             cells of each kind.
 
@@ -239,7 +240,7 @@ class Bounds:
             "conf_low": float(last["conf_low"]),
             "conf_high": float(last["conf_high"]),
             "p_published": float(first["p_found"]),
-            "p_found": float(mine["p_found"].max()),
+            "p_found": float(mine["p_found"].iloc[1:].max()),
             "p_upper_bound": _last(mine["p_upper_bound"]),
             **{f"n_{name}": number for name, number in count.items()},
         }

@@ -65,7 +65,7 @@ def bounded_interval(
 ) -> tuple[float, float]:
     """Return the interval of a bounded term: Imbens and Manski's, or the hull of both ends'."""
     se = float(at_low.std_error[m]), float(at_high.std_error[m])
-    df = max(
+    df = min(
         (float(one.df[m]) for one in (at_low, at_high) if one.df is not None),
         default=float("inf"),
     )

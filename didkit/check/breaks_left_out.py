@@ -123,7 +123,7 @@ def _given(breaks: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 def cells_left_out(estimate: Estimate, flags: pd.DataFrame) -> Bools:
     """Return the cells (J, T) that cannot be compared with their unit's others.
 
-    A spike leaves out its cell. Steps cut a unit's window into pieces: the latest piece that holds
+    A spike leaves out its cell. Steps cut a unit's window into pieces: the piece that holds
     periods before and from the start on stays, and the others are left out, since the unit is not
     comparable across a break; where no piece holds both, the whole unit is. The start is a pilot's
     own, and the first one for comparators.
@@ -143,16 +143,16 @@ def cells_left_out(estimate: Estimate, flags: pd.DataFrame) -> Bools:
         g = int(sample.cohort[j])
         start = sample.starts[g] if g >= 0 else min(sample.starts)
         seen = sample.mask[j] & ~out[j]
-        out[j] |= ~_latest_whole(seen, sorted(cuts), start)
+        out[j] |= ~_whole_piece(seen, sorted(cuts), start)
     return out & sample.mask
 
 
-def _latest_whole(seen: Bools, cuts: Sequence[tuple[int, int]], start: int) -> Bools:
-    """Return the latest piece between cuts with cells on both sides of the start; else nothing."""
+def _whole_piece(seen: Bools, cuts: Sequence[tuple[int, int]], start: int) -> Bools:
+    """Return the piece between cuts with cells on both sides of the start; else nothing."""
     t = len(seen)
     ends = [*(since for since, _ in cuts), t - 1]
     begins = [0, *(at for _, at in cuts)]
-    for first, last in sorted(zip(begins, ends, strict=True), reverse=True):
+    for first, last in zip(begins, ends, strict=True):
         piece = np.zeros(t, dtype=bool)
         piece[first : last + 1] = True
         inside = piece & seen

@@ -233,7 +233,9 @@ def identified_set(
                 break
             if solved.status not in (0, 3):
                 raise _wrong("a linear programme", "a solution", solved.message)
-            most = np.inf if solved.status == 3 else sign * float(chosen[after] @ solved.x)
+            most = (
+                np.inf if solved.status == 3 else sign * float(chosen[after] @ np.asarray(solved.x))
+            )
             end = float(chosen @ beta) - sign * most
             low, high = min(low, end), max(high, end)
     return (low, high) if low <= high else (np.nan, np.nan)

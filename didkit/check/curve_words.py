@@ -28,8 +28,8 @@ def side(facts: Mapping[str, float]) -> str:
     count, where = (low, "below") if low >= high else (high, "above")
     if n == 1:
         return f"The one specification is {where if count else 'at'} zero"
-    how = "all" if count == n else "none" if not count else str(count)
-    return f"Of {n} specifications {how} {'is' if how == '1' else 'are'} {where} zero"
+    how = "all" if count == n else "none" if not count else f"{count:,}"
+    return f"Of {n:,} specifications {how} {'is' if how == '1' else 'are'} {where} zero"
 
 
 def chance(facts: Mapping[str, float]) -> str:

@@ -274,7 +274,11 @@ class PreTrendPower:
         doubt = ""
         if terms.events is not None:
             n1 = int(terms.events.terms["n_pilots"].max())
-            doubt = f"; with {n1} pilots that is doubtful" if n1 < 20 else ""
+            doubt = (
+                f"; with {n1} pilots that is doubtful: the test is less often wrong and finds less"
+                if n1 < 20
+                else ""
+            )
         how = f"noise: normal, covariance by {terms.method}, taken as known{doubt}"
         if self.test == "joint":
             return Jointly(terms.covariance, tested, level), how

@@ -309,6 +309,7 @@ class Shuffled:
             )
         again = rule.redrawn(events)
         order = np.argsort(events.terms["position"].to_numpy(), kind="stable")
+        order = order[np.isin(events.terms["position"].to_numpy()[order], terms.times)]
         used = terms.weights != 0
         used |= terms.before
         if not np.allclose(again.actual.a[0, order][used], 1.0, atol=_SAME):

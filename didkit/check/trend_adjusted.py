@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,16 @@ class TrendAdjusted:
         asked = None if isinstance(self.inference, Permutation) else self.inference
         terms = EventTerms.of(estimate, of=self.of, inference=asked)
         against = estimate.reference is None and terms.events is not estimate
-        return self._on(terms, mean=against).finding(self, estimate)
+        answer = self._on(terms, mean=against)
+        printed = float(estimate.values[estimate.place_of(None, where="TrendAdjusted")])
+        if against and not np.isclose(answer.facts["original"], printed, rtol=1e-6, atol=0.0):
+            said = (
+                f"the printed estimate is {tables.number(printed)}: its own weights of starts and "
+                f"periods are not those of the terms, by which it is "
+                f"{tables.number(answer.facts['original'])}"
+            )
+            answer = replace(answer, notes=(*answer.notes, said))
+        return answer.finding(self, estimate)
 
     def on(self, terms: EventTerms) -> Answer:
         """Adjust terms, which another program may have estimated.

@@ -66,9 +66,9 @@ class WithoutBreaks:
 
     Nothing is edited, and no row is the right one: a flag is a reason to ask the authority. How
     often series without a break are flagged, and what leaving flagged authorities out does to
-    estimates, is in docs/breaks.md and docs/record_checks.md: it takes the bias of one large break
-    away where the break is found, and it takes away part of a true effect that is large and
-    sudden.
+    estimates, is in docs/breaks.md and docs/record_checks.md: it takes away most of the bias of
+    one large break, and as well most of a true effect that is large, sudden and in some pilots
+    only.
 
     Examples
     --------

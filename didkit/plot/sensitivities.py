@@ -20,6 +20,7 @@ from didkit.plot.style import (
     canvas,
     end_labels,
     finish,
+    is_narrow,
     points,
     rows,
 )
@@ -59,11 +60,11 @@ def sensitivity(finding: Finding, ax: Axes | None = None) -> Axes:
     [-0.5, 0.0, 1.0]
     """
     restriction = getattr(finding.check, "restriction", None) or RelativeMagnitudes()
-    data = _placed(finding)
+    ax = canvas(ax, height=4.4)
+    data = _placed(finding, 0.32 if is_narrow(ax) else 0.17)
     methods = [one for one in dict.fromkeys(data["method"]) if one != AS_PRINTED]
     main = next(name for name in methods if data.loc[data["method"] == name, "main"].all())
     colours = dict(zip([main, *(name for name in methods if name != main)], _COLOURS, strict=False))
-    ax = canvas(ax, height=4.4)
     ax.axhline(0, color=INK, linewidth=0.9, zorder=1)
     low, high = _limits(data)
     ax.set_ylim(low, high)
@@ -112,7 +113,7 @@ def sensitivity(finding: Finding, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _placed(finding: Finding) -> pd.DataFrame:
+def _placed(finding: Finding, room: float) -> pd.DataFrame:
     """Say where each interval stands: its size, methods side by side, the printed one first."""
     data = finding.table.reset_index(drop=True)
     methods = [one for one in dict.fromkeys(data["method"]) if one != AS_PRINTED]
@@ -124,7 +125,7 @@ def _placed(finding: Finding) -> pd.DataFrame:
     offset = [
         0.0 if m == AS_PRINTED else (methods.index(m) - middle) * step for m in data["method"]
     ]
-    gap = -max(0.2 * reach, min(apart, reach) / 2)
+    gap = -max(room * reach, min(apart, reach) / 2)
     data["offset"] = offset
     data["x"] = data["size"].fillna(gap) + data["offset"]
     main = _main(finding, methods)
@@ -175,7 +176,8 @@ def _interval(ax: Axes, row: SimpleNamespace, colour: str, limits: tuple[float, 
 
 def _ticks(ax: Axes, first: float, sizes: list[float]) -> None:
     """Put a tick at each size that has room, and one at the printed interval."""
-    across = points(ax)[0] / (ax.get_xlim()[1] - ax.get_xlim()[0])
+    beside = 70  # points of the labels on the right
+    across = (points(ax)[0] - beside) / (ax.get_xlim()[1] - ax.get_xlim()[0])
     named = [(first, "as\nprinted")]
     taken = first * across + 22
     for size in sizes:

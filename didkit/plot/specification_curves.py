@@ -152,7 +152,7 @@ def _dashboard(
 def _foot(finding: Finding, data: pd.DataFrame) -> str:
     """Say what is drawn, what is not, and what a range is not."""
     n, refused = len(data), int(finding.facts["refused"])
-    said = f"{n} specification{'s' * (n != 1)}, from the lowest estimate to the highest"
+    said = f"{n:,} specification{'s' * (n != 1)}, from the lowest estimate to the highest"
     same = int((finding.table["same_as"] > 0).sum())
     more = []
     if same:

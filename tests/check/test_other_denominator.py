@@ -65,6 +65,7 @@ def test_rows_are_the_rate_by_hand_over_each_population():
     np.testing.assert_allclose(found.table["estimate"], expected, atol=1e-9)
     np.testing.assert_allclose(found.table["shift"], np.array(expected) - expected[0], atol=1e-9)
     facts = found.facts
+    assert facts["shift"] == pytest.approx(expected[2] - expected[0])
     assert facts["vintage"] == pytest.approx(expected[2] - expected[1])
     assert found.alternatives == (min(expected), max(expected)) or found.alternatives == (
         pytest.approx(min(expected)),

@@ -107,7 +107,7 @@ def test_the_algebra_of_cells_is_a_refit(maker):
     y = gapped()
     frame = pd.DataFrame(
         [
-            (IDS[j], FIRST + t, y[j, t], np.sin(j * t) * 3)
+            (IDS[j], FIRST + t, y[j, t], np.sin(j * t) * 300)
             for j in range(N)
             for t in range(T)
         ],
@@ -118,10 +118,11 @@ def test_the_algebra_of_cells_is_a_refit(maker):
     design = dk.Design(panel, rollout, against=dk.Pool(), selection="unknown")
     made = maker.fit(design, "m").infer(None)
     quick, at = cell_equations(made), cells_of(made)
+    assert (at[0] == 5).sum() > 3
     rng = np.random.default_rng(1)
     for size in (1, 2, 3):
         sets = np.array([rng.choice(len(at[0]), size, replace=False) for _ in range(4)])
-        sets[0] = np.arange(size)  # cells of one unit
+        sets[0] = np.flatnonzero(at[0] == 5)[:size]  # cells of one unit, some of which stay
         by_refit = [refit_without_cells(made, at, one.tolist())[0] for one in sets]
         np.testing.assert_allclose(quick.without(sets), by_refit, rtol=1e-9, atol=1e-9)
         another = [quick.with_another(one[:-1].tolist())[one[-1]] for one in sets]
@@ -356,6 +357,19 @@ def test_cells_one_by_one_and_in_pairs_are_brute_force():
     assert found.facts["left"] == pytest.approx(values[turned][np.abs(values[turned]).argmax()])
     assert found.facts["others"] == turned.sum() - 1
     assert set(found.table["period"].iloc[1:]) <= {str(FIRST + t) for t in range(3)}
+
+
+def test_a_pilot_that_loses_a_side_is_refitted():
+    """It leaves the sample then, which the algebra of its cell does not know."""
+    starts = {1: 1, 4: 1, 5: 1}
+    y = np.random.default_rng(5).normal(size=(6, 3))
+    made = dk.DiD().fit(design_of(y, starts), "m").infer(None)
+    _, of, _ = dk.SmallestRemoval("cells")._candidates(made, None, 0.95)
+    place = {pair: i for i, pair in enumerate(zip(*cells_of(made), strict=True))}
+    alone = np.array([[place[1, 0]], [place[1, 2]], [place[0, 0]]])
+    np.testing.assert_array_equal(np.isnan(of.without(alone)), [True, False, False])
+    pairs = np.array([[place[1, 1], place[1, 2]], [place[1, 1], place[4, 2]]])
+    np.testing.assert_array_equal(np.isnan(of.without(pairs)), [True, False])
 
 
 def test_a_found_set_that_is_not_proven_says_so_and_is_minimal():

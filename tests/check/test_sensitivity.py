@@ -380,8 +380,8 @@ def test_signs_and_monotone_paths_cut_one_side():
     assert one["identified_high"] == pytest.approx(terms.estimate)
     assert one["identified_low"] == pytest.approx(plain["identified_low"])
     events = study()
-    shape = Sensitivity(Smoothness(direction="negative"), [1.0], method="permutation")
-    free = Sensitivity(Smoothness(), [1.0], method="permutation")
+    shape = Sensitivity(Smoothness(direction="negative"), [6.0], method="permutation")
+    free = Sensitivity(Smoothness(), [6.0], method="permutation")
     a, b = events.check(shape).table.iloc[1], events.check(free).table.iloc[1]
     assert a["conf_low"] > b["conf_low"] + 1
 

@@ -109,8 +109,10 @@ def test_a_window_is_that_of_a_design_made_so_and_comparators_stay() -> None:
     assert made.starts == again.starts
     assert made.strata == {unit: unit[0] for unit in IDS}
     assert dk.DiD().fit(made, "m").values[0] == dk.DiD().fit(again, "m").values[0]
-    fewer = design.drop(OTHERS[0]).within(2013, 2017)
-    assert OTHERS[0] not in fewer.comparators
+    # a pool of five, and other pilots: the former ones serve, whom the pool does not name
+    other = design.compared_with(Pool(OTHERS[:5])).reassign(Rollout({OTHERS[0]: 2016}))
+    assert set(PILOTS) < set(other.comparators)
+    assert other.within(2013, 2017).comparators == other.comparators
     with pytest.raises(DesignError, match="no before and after"):
         design.within(2016, 2018)
 
@@ -385,6 +387,21 @@ def test_the_statistics_are_what_they_are_called() -> None:
     assert abs(found.average) == pytest.approx(made[2][0])
     for p_found, values in zip(found[3:], made, strict=True):
         assert p_found == pytest.approx((np.array(values) >= values[0] * (1 - 1e-9)).mean())
+
+
+def test_the_joint_test_is_of_standardised_effects_where_units_differ() -> None:
+    y = outcome(effect=-3.0)
+    estimate = dk.DiD().fit(design_of(y, ONE), "m").infer(None)
+    curve = dk.SpecificationCurve(forms=["rank"], standardise=True, draws=199, seed=5)
+    facts = estimate.check(curve).facts
+    orders = traded(IDS, 199, 5, None)
+    values = []
+    for made in (y, 100 * (stats.rankdata(y, axis=0) - 0.5) / N):
+        before = made[:, :START] - made[:, :START].mean(axis=0)
+        drawn, _ = orders.estimates(estimate.weights[0], IDS, made, made)
+        values.append(drawn / np.sqrt((before**2).mean()))
+    medians = np.abs(np.mean(values, axis=0))  # of two
+    assert facts["p_median"] == (medians >= medians[0] * (1 - 1e-9)).mean()
 
 
 def test_ties_count_and_a_statistic_that_is_not_there_is_the_largest() -> None:

@@ -84,6 +84,10 @@ def test_of_did_the_estimate_is_the_printed_one():
     att = permuted.tidy().iloc[0]
     assert asked.facts["original_low"] == pytest.approx(att["conf_low"])
     assert asked.facts["original_high"] == pytest.approx(att["conf_high"])
+    assert not any("printed estimate" in note for note in asked.notes)
+    late = design_of(noise(40, 8, 4), dict(STARTS) | dict.fromkeys(sorted(STARTS)[:3], 6))
+    mixed = dk.DiD().fit(late, "m").infer(dk.ClusterRobust("CR2")).check(dk.TrendAdjusted())
+    assert any("the printed estimate is" in note for note in mixed.notes)
     other = did.check(dk.TrendAdjusted(inference=dk.Permutation(draws=299)))
     assert other.facts == pytest.approx(asked.facts)
 

@@ -80,7 +80,7 @@ WRONG = [
         "draws = 3",
         "at least 19",
     ),
-    ('["cla"]', '["cla"]\n[checks]\nLeaveOneOuts = true', "LeaveOneOuts", "LeaveOneOut?"),
+    ('["cla"]', '["cla"]\n[checks]\nLeaveOneOuts = true', "LeaveOneOuts", "LeaveOneOut or"),
     ('["cla"]', '["cla"]\n[checks]\nLeaveOneOut = 1', "LeaveOneOut = 1", "true, false"),
     (
         '["cla"]',
