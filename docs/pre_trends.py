@@ -61,15 +61,16 @@ interval (t with {df:.1f} degrees of freedom).
 {tests}
 
 The χ² test of five terms with nine pilots rejects {chi:.0f} % of true nulls, and looking at each
-interval {any:.0f} %: that is why `PreTrends` uses neither, and `PreTrendPower` with normal noise is
-too hopeful with so few pilots. A drift of 2 a year, which moves the mean of the three years from the start on
+interval {any:.0f} %. `PreTrends` uses neither, and `PreTrendPower` with normal noise is too hopeful
+with so few pilots. A drift of 2 a year, which moves the mean of the three years from the start on
 by 4, is missed by Hotelling's test in {miss_t:.0f} % of data sets, and by the permutations in
 {miss_p:.0f} %.
 
 ## How often movements can be said to be small
 
 Percent of data sets in which two one-sided tests at 5 % put the movement inside the margin of
-{margin:g}. At the edge (marked in the row's name) it is the test's size, which should not exceed 5 %.
+{margin:g}. At the edge (marked in the row's name) it is the test's size, which should not exceed
+5 %.
 
 {equivalence}
 
@@ -266,8 +267,7 @@ def page(table: pd.DataFrame) -> str:
             digits = 2 if name.startswith(("bias", "half")) else 1
             factor = 1 if name.startswith(("bias", "half")) else 100
             made[title] = [
-                f"{factor * value:.{digits}f}" if np.isfinite(value) else "–"
-                for value in table[name]
+                f"{factor * one:.{digits}f}" if np.isfinite(one) else "–" for one in table[name]
             ]
         lines = [list(made.columns), ["---", "---", *["---:"] * len(names)]]
         lines += made.to_numpy().tolist()

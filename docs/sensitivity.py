@@ -262,7 +262,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1000, help="data sets with normal terms")
     parser.add_argument("--panels", type=int, default=200, help="data sets of 150 units")
     asked = parser.parse_args()
-    found = pd.concat([kernel(asked.seeds), panels(asked.panels)], ignore_index=True)
+    write(pd.concat([kernel(asked.seeds), panels(asked.panels)], ignore_index=True))
+
+
+def write(found: pd.DataFrame) -> None:
+    """Write the numbers, and the table between the page's markers."""
     file = Path(__file__)
     found.round(4).to_csv(file.with_suffix(".csv"), index=False)
     page = file.with_suffix(".md")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from didkit.check.event_terms import EventTerms
 from didkit.check.pre_trends import PreTrends
-from didkit.check.suited import LABELS, NEED, SUITED, Suited, suits
+from didkit.check.suited import INTERVALS, LABELS, NEED, SUITED, Suited, suits
 from didkit.errors import DidkitError, InferenceError, first_few
 from didkit.progress import steps
 from didkit.results import Check, Estimate, Finding
@@ -114,10 +114,10 @@ class Checks:
         Finding
             Table: one row a check, ``check, asked, found, low, high, which, unit, cannot_show,
             refused, seconds``. ``low, high`` in the metric's unit: other values of the main term
-            (``which`` "alternatives"), or what is found where nothing should be ("placebos");
-            NaN where a check gives neither. ``refused``: why there is no finding, otherwise "".
+            (``which`` "alternatives"), an interval that allows for other trends ("interval"), or
+            what is found where nothing should be ("placebos"); NaN where a check gives none. ``refused``: why there is no finding, otherwise "".
             ``parts``: each check's own finding by the name of its row. Facts: ``n_run, n_refused``
-            and ``lowest, highest`` of all alternatives (NaN without any).
+            and ``lowest, highest`` of all alternatives, intervals not among them (NaN without any).
 
         Raises
         ------
@@ -142,7 +142,8 @@ class Checks:
                 parts[name] = found
             rows.append(_row(estimate, name, found, refused, time.perf_counter() - began))
         table = pd.DataFrame(rows, columns=list(_COLUMNS))
-        alternatives = _hull([found.alternatives for found in parts.values()])
+        others = {name: one for name, one in parts.items() if not _is_interval(one)}
+        alternatives = _hull([found.alternatives for found in others.values()])
         placebos = _hull([found.placebos for found in parts.values()])
         low, high = (np.nan, np.nan) if alternatives is None else alternatives
         return Finding(
@@ -242,12 +243,23 @@ def _row(
         "found": found.headline,
         "low": np.nan if ends is None else float(ends[0]),
         "high": np.nan if ends is None else float(ends[1]),
-        "which": "alternatives" if found.alternatives else "placebos" if ends else "",
+        "which": _which(found),
         "unit": unit,
         "cannot_show": found.cannot_show,
         "refused": "",
         "seconds": seconds,
     }
+
+
+def _is_interval(found: Finding) -> bool:
+    return type(found.check).__name__ in INTERVALS
+
+
+def _which(found: Finding) -> str:
+    """Say what the two ends of a row are."""
+    if found.alternatives is not None:
+        return "interval" if _is_interval(found) else "alternatives"
+    return "" if found.placebos is None else "placebos"
 
 
 def _hull(ranges: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
@@ -261,7 +273,8 @@ def _headline(estimate: Estimate, parts: dict[str, Finding], refused: int) -> st
     n = len(parts)
     said = f"{n} check{'s' * (n != 1)} of the estimate of {signed(_main(estimate))}"
     said += f", and {refused} that it does not bear." if refused else "."
-    span = _span({name: one.alternatives for name, one in parts.items()})
+    plain = {name: one for name, one in parts.items() if not _is_interval(one)}
+    span = _span({name: one.alternatives for name, one in plain.items()})
     if span:
         said += f" Other values of it run from {span}."
     span = _span({name: one.placebos for name, one in parts.items()})

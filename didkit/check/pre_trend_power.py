@@ -274,11 +274,8 @@ class PreTrendPower:
         doubt = ""
         if terms.events is not None:
             n1 = int(terms.events.terms["n_pilots"].max())
-            doubt = (
-                f"; with {n1} pilots that is doubtful: the test is less often wrong and finds less"
-                if n1 < 20
-                else ""
-            )
+            few = n1 < 20
+            doubt = f"; with {n1} pilots that is doubtful, and the power too hopeful" if few else ""
         how = f"noise: normal, covariance by {terms.method}, taken as known{doubt}"
         if self.test == "joint":
             return Jointly(terms.covariance, tested, level), how

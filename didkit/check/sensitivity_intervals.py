@@ -142,8 +142,17 @@ class ByShuffling:
                 return []
             held.append([ways])
         if isinstance(r, Smoothness):
+            # chosen by what the draws have in common: the pilots' own covariance would favour
+            # combinations that are quiet in these data only
             best = fixed_length(
-                t.values, t.covariance, t.weights, t.times, t.reference, t.first, size, self.level
+                t.values,
+                self.drawn.covariance(),
+                t.weights,
+                t.times,
+                t.reference,
+                t.first,
+                size,
+                self.level,
             )
             bias = best.worst_bias
             line = Between(best.combination, -bias, best.combination, bias)

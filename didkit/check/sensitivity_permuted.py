@@ -368,6 +368,15 @@ class Shuffled:
             notes=notes,
         )
 
+    def covariance(self) -> Floats:
+        """Return how the terms vary over the draws (k, k), around the terms as estimated.
+
+        It is nearly the same whichever assignment is the actual one, so that a combination chosen
+        by it has the same distribution under all of them.
+        """
+        apart = self.b - self.values * self.a
+        return np.asarray(np.cov(apart[np.isfinite(apart).all(axis=1)], rowvar=False))
+
     def ends(self, pieces: Sequence[Sequence[Between]], level: float) -> tuple[float, float]:
         """Return the hull of the effects that are not rejected in some piece.
 

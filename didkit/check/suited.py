@@ -22,7 +22,7 @@ from didkit.design import Pool
 from didkit.panel import Status
 from didkit.results import Check, Estimate
 
-__all__ = ["LABELS", "NEED", "SUITED", "Suited", "suits"]
+__all__ = ["INTERVALS", "LABELS", "NEED", "SUITED", "Suited", "suits"]
 
 NEED = {
     "PreTrendEquivalence": "a margin in the metric's unit",
@@ -31,6 +31,9 @@ NEED = {
     "ContrastStudy": "a reference",
 }
 """Checks that ask something of the user, and what."""
+
+INTERVALS = ("TrendAdjusted", "Sensitivity")
+"""Checks whose range is an interval, with noise in it, and not other values of the estimate."""
 
 LABELS = {
     "PreTrends": "Before the start",

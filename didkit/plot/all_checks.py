@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from didkit.check.suited import LABELS
+from didkit.check.suited import INTERVALS, LABELS
 from didkit.errors import DidkitError
 from didkit.plot.style import (
     COMPARATOR,
@@ -34,6 +34,7 @@ __all__ = ["all_checks"]
 
 _HEADS = {
     "alternatives": "Other values of the estimate",
+    "interval": "Intervals that allow for other trends",
     "placebos": "Where nothing should be found",
     "words": "In words",
 }
@@ -55,7 +56,7 @@ def all_checks(finding: Finding, ax: Axes | None = None) -> Axes:
     -------
     Axes
         ``ax.data``: one row a check that was made, from the top: ``check, label, group``
-        (alternatives, placebos or words), ``low, high`` (the metric's unit; NaN for words),
+        (alternatives, interval, placebos or words), ``low, high`` (the metric's unit; NaN for words),
         ``says`` and ``y``. A check that gives both has two rows. Ends far out are cut, with an
         arrow; their numbers stand on the right.
 
@@ -90,8 +91,8 @@ def all_checks(finding: Finding, ax: Axes | None = None) -> Axes:
     # lines and the interval stop above the words
     foot = (heads["words"] + 0.5 - bottom) / (top - bottom) if "words" in heads else 0.0
     if not np.isnan([low, high]).any():
-        ends = np.clip([low, high], *limits)
-        ax.axvspan(*ends, ymin=foot, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
+        left, right = np.clip([low, high], *limits)
+        ax.axvspan(left, right, ymin=foot, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
     ax.axvline(0, ymin=foot, color=INK, linewidth=0.9, zorder=1)
     ax.axvline(value, ymin=foot, color=PILOT, linewidth=1.4, zorder=1)
     names = [] if narrow else [short(label, name_length(ax) + 4) for label in data["label"]]
@@ -135,7 +136,9 @@ def _data(finding: Finding) -> tuple[pd.DataFrame, dict[str, float]]:
     made: list[dict[str, object]] = []
     for name, found in given.parts.items():
         one = {"check": name, "label": LABELS.get(name, name), "says": found.headline}
-        spans = {"alternatives": found.alternatives, "placebos": found.placebos}
+        wide = type(found.check).__name__ in INTERVALS
+        kind = "interval" if wide else "alternatives"
+        spans = {kind: found.alternatives, "placebos": found.placebos}
         for group, ends in spans.items():
             if ends is not None and not np.isnan(ends).any():
                 made.append({**one, "group": group, "low": float(ends[0]), "high": float(ends[1])})
@@ -182,7 +185,7 @@ def _range(
     On a phone its name and ends stand above it.
     """
     low, high = np.clip([row.low, row.high], *limits)
-    blue = row.group == "alternatives"
+    blue = row.group != "placebos"
     colour = COMPARATOR if blue else GREY
     thin = 0.012 * (limits[1] - limits[0])  # a range without a length is a mark
     y = row.y - 0.24 * narrow
@@ -190,7 +193,7 @@ def _range(
         y,
         max(high - low, thin),
         left=low if high - low > thin else (low + high - thin) / 2,
-        height=0.3 if narrow else 0.5,
+        height=(0.3 if narrow else 0.5) * (0.4 if row.group == "interval" else 1.0),
         facecolor=COMPARATOR if blue else "white",
         edgecolor=colour,
         linewidth=1.2,

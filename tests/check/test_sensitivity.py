@@ -144,7 +144,7 @@ def test_without_a_violation_it_is_the_printed_permutation(statistic, gaps):
     if gaps:
         y[0, 1] = np.nan
     events = dk.EventStudy().fit(design_of(y, ONE), "m")
-    events = events.infer(dk.Permutation(statistic, draws=199))
+    events = events.infer(dk.Permutation(statistic, draws=210))
     check = Sensitivity(sizes=[0], method="permutation")
     if gaps and statistic == "t":
         terms = EventTerms.of(events)
@@ -384,6 +384,7 @@ def test_signs_and_monotone_paths_cut_one_side():
     free = Sensitivity(Smoothness(), [6.0], method="permutation")
     a, b = events.check(shape).table.iloc[1], events.check(free).table.iloc[1]
     assert a["conf_low"] > b["conf_low"] + 1
+    assert b["conf_high"] - b["conf_low"] > 2 * 6.0  # what one bend of 6 can hide on either side
 
 
 def test_did_asks_its_own_event_study_about_the_mean():
@@ -422,6 +423,17 @@ def test_matched_sets_trade_places():
     row = found.table.iloc[1]
     assert row["conf_low"] == pytest.approx(printed["conf_low"], abs=1e-4)
     assert row["conf_high"] == pytest.approx(printed["conf_high"], abs=1e-4)
+
+
+def test_a_combination_is_chosen_by_what_draws_have_in_common():
+    """Nine noisy periods: the pilots' own covariance would flatter the line it picks."""
+    terms = EventTerms.of(study())
+    drawn = Shuffled.of(terms, dk.Permutation(draws=1500))
+    x = terms.events.contributions
+    pilot = terms.events.sample.cohort >= 0
+    x = x - np.outer(pilot, terms.values)  # all choices of 4 of 14: finite population, exactly
+    exact = np.cov(x, rowvar=False) * (1 / 4 + 1 / 10)
+    assert drawn.covariance() * 1000 / 1001 == pytest.approx(exact, rel=1e-9)
 
 
 def test_several_starts_are_named():
