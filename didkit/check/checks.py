@@ -115,9 +115,10 @@ class Checks:
             Table: one row a check, ``check, asked, found, low, high, which, unit, cannot_show,
             refused, seconds``. ``low, high`` in the metric's unit: other values of the main term
             (``which`` "alternatives"), an interval that allows for other trends ("interval"), or
-            what is found where nothing should be ("placebos"); NaN where a check gives none. ``refused``: why there is no finding, otherwise "".
-            ``parts``: each check's own finding by the name of its row. Facts: ``n_run, n_refused``
-            and ``lowest, highest`` of all alternatives, intervals not among them (NaN without any).
+            what is found where nothing should be ("placebos"); NaN where a check gives none.
+            ``refused``: why there is no finding, otherwise "". ``parts``: each check's own
+            finding by the name of its row. Facts: ``n_run, n_refused`` and ``lowest, highest`` of
+            all alternatives, intervals not among them (NaN without any).
 
         Raises
         ------

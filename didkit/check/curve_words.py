@@ -42,8 +42,14 @@ def chance(facts: Mapping[str, float]) -> str:
     """
     if "p_median" not in facts:
         return ""
-    p = 100 * facts["p_median"]
-    return f"a median this far from zero comes about in {p:.2g}% of permutations"
+    return (
+        f"a median this far from zero comes about in {_percent(facts['p_median'])} of permutations"
+    )
+
+
+def _percent(p: float) -> str:
+    """Write a share, with a decimal below ten percent."""
+    return f"{p:.1%}" if p < 0.1 else f"{p:.0%}"
 
 
 def headline(table: pd.DataFrame, facts: Mapping[str, float]) -> str:
@@ -58,10 +64,11 @@ def headline(table: pd.DataFrame, facts: Mapping[str, float]) -> str:
         return said
     share = chance(facts)
     few = int(facts["small_p"])
+    small = f"as many as {few} of one sign with p ≤ .05 in {_percent(facts['p_small'])}, "
     return (
         f"{said} If the programme moved nobody and pilots were any of the units that trade places, "
-        f"{share}, as many as {few} of one sign with p ≤ .05 in {100 * facts['p_small']:.2g}%, "
-        f"and an average z this far from zero in {100 * facts['p_z']:.2g}%."
+        f"{share}, {small if few else ''}and an average z this far from zero in "
+        f"{_percent(facts['p_z'])}{'' if few else '; none of them has p ≤ .05'}."
     )
 
 
@@ -76,8 +83,7 @@ def traded_in_words(task: Task, once: Sequence[Fitted]) -> list[str]:
     notes = [
         f"joint test: {len(traded.units)} units trade places{inside}, with all their series; it "
         "takes for granted that pilots' series might have been those of any of them",
-        f"{studentised} of {there} specifications are ranked by the estimate over its standard "
-        "error, the others by the estimate itself",
+        _ranked(studentised, there),
     ]
     if task.design.selection != "random":
         notes.append("pilots were not randomised: each p is a rank among placebos")
@@ -85,6 +91,18 @@ def traded_in_words(task: Task, once: Sequence[Fitted]) -> list[str]:
     if alike > 0.01:
         notes.append(f"{alike:.1%} of the permutations are the data as they are: few units trade")
     return notes
+
+
+def _ranked(studentised: int, there: int) -> str:
+    """Say by what the specifications are ranked among the permutations."""
+    if studentised == there:
+        return "every specification is ranked by the estimate over its standard error"
+    if not studentised:
+        return "every specification is ranked by the estimate itself"
+    return (
+        f"{studentised} of {there} specifications are ranked by the estimate over its standard "
+        "error, the others by the estimate itself"
+    )
 
 
 def left_out_in_words(table: pd.DataFrame, left: Sequence[Fitted]) -> list[str]:

@@ -393,6 +393,13 @@ def _combination(
         span = times[after]
         label = f"mean of event times {span[0]} to {span[-1]}" if len(span) > 1 else names[-1]
         return counts / counts.sum(), label
+    weighed: object = of
+    if not isinstance(weighed, str | Mapping):
+        raise _wrong(
+            "the name of a term from the start on, 'mean', or weights by such names",
+            repr(weighed),
+            "for example of={'event time 0': 1.0}",
+        )
     given = {of: 1.0} if isinstance(of, str) else dict(of)
     unknown = [name for name in given if name not in names]
     early = [name for name in given if name in names and not after[names.index(name)]]

@@ -98,7 +98,7 @@ class PreTrendPower:
     def __post_init__(self) -> None:
         for name in ("power", "slopes"):
             given = getattr(self, name)
-            if given is None:
+            if given is None and name == "slopes":
                 continue
             if is_number(given):
                 given = (given,)

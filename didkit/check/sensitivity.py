@@ -129,7 +129,8 @@ class Sensitivity:
                 "a restriction: RelativeMagnitudes() or Smoothness()",
                 repr(given),
                 "restriction",
-                "write Sensitivity(RelativeMagnitudes())",
+                "write Sensitivity(RelativeMagnitudes()), which bounds jumps after the start by "
+                "those before it, or Sensitivity(Smoothness()), which bounds bends of the trend",
             )
         if self.method is not None and self.method not in METHODS:
             raise _wrong(
@@ -143,8 +144,8 @@ class Sensitivity:
                 "plain Smoothness() for an interval of fixed length",
                 repr(given),
                 "method",
-                "use method='hybrid': under other restrictions no linear estimator has a bounded "
-                "bias that signs and monotone paths would lessen",
+                "write Sensitivity(Smoothness(), method='fixed_length'), or method='hybrid': under "
+                "other restrictions such an interval is endless, or no shorter than without them",
             )
         if self.method == "conditional_fixed_length" and not isinstance(given, Smoothness):
             raise _wrong(

@@ -144,16 +144,8 @@ class ByShuffling:
         if isinstance(r, Smoothness):
             # chosen by what the draws have in common: the pilots' own covariance would favour
             # combinations that are quiet in these data only
-            best = fixed_length(
-                t.values,
-                self.drawn.covariance(),
-                t.weights,
-                t.times,
-                t.reference,
-                t.first,
-                size,
-                self.level,
-            )
+            shared, where = self.drawn.covariance(), (t.times, t.reference, t.first)
+            best = fixed_length(t.values, shared, t.weights, *where, size, self.level)
             bias = best.worst_bias
             line = Between(best.combination, -bias, best.combination, bias)
             held = [[*ways, line] for ways in held] or [[line]]

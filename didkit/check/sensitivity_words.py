@@ -16,6 +16,11 @@ __all__ = ["AS_PRINTED", "breaking", "headline", "named", "notes_on", "span"]
 
 Restriction = RelativeMagnitudes | Smoothness
 AS_PRINTED = "as printed"
+_CALLED = {
+    "fixed_length": "fixed length",
+    "least_favourable": "least favourable",
+    "conditional_fixed_length": "conditional within fixed length",
+}
 _FEW = 30  #: pilots below which a normal interval is called doubtful
 
 
@@ -133,14 +138,15 @@ def notes_on(
     """Say which interval is the main one, and what makes it doubtful."""
     methods = list(dict.fromkeys(table["method"]))[1:]
     notes = [f"as printed: {how}"]
-    shown = ", ".join(methods)
+    called = {one: _CALLED.get(one, one) for one in methods}
+    shown = " and ".join(called.values())
     events = terms.events
     n1 = None if events is None else int(events.terms["n_pilots"].max())
     if "permutation" not in methods or len(methods) > 1:
         few = n1 is not None and n1 < _FEW
         pilots = "one pilot" if n1 == 1 else f"{n1} pilots"
         notes.append(
-            f"the normal interval ({next(m for m in methods if m != 'permutation')}) takes the "
+            f"the normal interval ({next(called[m] for m in methods if m != 'permutation')}) takes the "
             f"terms as normal with known covariance ({terms.method})"
             + (f", which is doubtful with {pilots}" if few else "")
         )
@@ -156,8 +162,9 @@ def notes_on(
             else f"at {breaking(restriction, broken, broken * unit, terms.unit)}"
         )
         notes.append(
-            f"of {shown} the headline is by {main}, as the estimate's own inference "
-            f"{'is' if main == 'permutation' else 'is not'} a permutation; by {other} zero enters "
+            f"of {shown}, the headline is by {called[main]}, as the estimate's own inference "
+            f"{'is' if main == 'permutation' else 'is not'} a permutation; by {called[other]} zero "
+            "enters "
             f"{said}"
         )
     if not np.isnan(facts["largest_jump"]) and isinstance(restriction, RelativeMagnitudes):
@@ -172,6 +179,13 @@ def notes_on(
         notes.append(
             "no interval where the terms before the start reject the restriction: size "
             + ", ".join(number(one) for one in gone)
+        )
+    again = mine[~mine["zero_inside"] & (mine["size"] > facts["breakdown"])]
+    if len(again):
+        notes.append(
+            "intervals of larger sizes are wider but have another middle, as another combination "
+            "of terms is best for each: zero is outside again at "
+            + ", ".join(number(one) for one in again["size"])
         )
     if np.isinf(mine[["conf_low", "conf_high"]].to_numpy(dtype=float)).any():
         notes.append("an end without a number is open: the level cannot be attained there")

@@ -368,7 +368,8 @@ class SmallestRemoval:
         if not size:
             if found.exact:
                 return (
-                    f"Without whichever {many}, the estimate of {signed(full[0])} keeps its sign."
+                    f"Whichever {many} are left out, the estimate of {signed(full[0])} {unit} "
+                    "keeps its sign."
                 )
             return (
                 f"No removal of up to {len(found.path)} of {n:,} {many} was found without which "

@@ -56,9 +56,9 @@ def all_checks(finding: Finding, ax: Axes | None = None) -> Axes:
     -------
     Axes
         ``ax.data``: one row a check that was made, from the top: ``check, label, group``
-        (alternatives, interval, placebos or words), ``low, high`` (the metric's unit; NaN for words),
-        ``says`` and ``y``. A check that gives both has two rows. Ends far out are cut, with an
-        arrow; their numbers stand on the right.
+        (alternatives, interval, placebos or words), ``low, high`` (the metric's unit; NaN for
+        words), ``says`` and ``y``. A check that gives both has two rows. Ends far out are cut, with
+        an arrow; their numbers stand on the right.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def all_checks(finding: Finding, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="y", length=0, labelsize=size)
     for group, y in heads.items():
         _write(ax, _HEADS[group], y, size, colour=GREY, weight="bold")
-    letters = max(24, int((points(ax)[0] + 60 * (not narrow)) / (size * 0.53)))
+    letters = max(24, int((points(ax)[0] + 40 * (not narrow)) / (size * 0.53)))
     for row in rows(data):
         if row.group == "words":
             said = " ".join(str(row.says).split())

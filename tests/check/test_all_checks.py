@@ -147,6 +147,17 @@ def test_lowest_and_highest_are_of_all_alternatives(did):
     assert found.facts["n_refused"] == 0
 
 
+def test_an_interval_is_not_another_value_of_the_estimate(did):
+    found = did.checks(only=["TrendAdjusted", "LeaveOneOut"])
+    assert found.table["which"].tolist() == ["interval", "alternatives"]
+    assert found.alternatives == found.parts["LeaveOneOut"].alternatives
+    assert found.facts["lowest"] == found.alternatives[0]
+    low, high = found.parts["TrendAdjusted"].alternatives
+    assert found.table.iloc[0][["low", "high"]].tolist() == [low, high]
+    assert "TrendAdjusted" not in found.headline
+    assert found.plot().data["group"].tolist() == ["alternatives", "interval"]
+
+
 def test_a_check_that_the_estimate_does_not_bear_keeps_its_row(did):
     found = did.checks(only=["Contamination", "DetectableEffect"])
     row = found.table.iloc[0]

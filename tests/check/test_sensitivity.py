@@ -25,6 +25,7 @@ from didkit.check.sensitivity_permuted import (
     between,
     by_unit,
 )
+from didkit.check.sensitivity_words import notes_on
 from didkit.errors import InferenceError
 
 N, T, START = 14, 7, 4
@@ -434,6 +435,23 @@ def test_a_combination_is_chosen_by_what_draws_have_in_common():
     x = x - np.outer(pilot, terms.values)  # all choices of 4 of 14: finite population, exactly
     exact = np.cov(x, rowvar=False) * (1 / 4 + 1 / 10)
     assert drawn.covariance() * 1000 / 1001 == pytest.approx(exact, rel=1e-9)
+
+
+def test_zero_that_leaves_again_is_said():
+    table = pd.DataFrame(
+        {
+            "size": [np.nan, 0.0, 1.0, 2.0],
+            "method": ["as printed", *["fixed_length"] * 3],
+            "conf_low": [1.0, 1.0, -0.1, 0.1],
+            "conf_high": 3.0,
+            "zero_inside": [False, False, True, False],
+        }
+    )
+    facts = {"breakdown": 0.9, "largest_jump": 1.0, "largest_bend": 1.0, "tried": 5.0}
+    words = (given(), Smoothness(), table, "fixed_length", "normal", facts)
+    assert "zero is outside again at 2.00" in " ".join(notes_on(*words))
+    table.loc[3, "zero_inside"] = True
+    assert "outside again" not in " ".join(notes_on(*words))
 
 
 def test_several_starts_are_named():

@@ -68,13 +68,14 @@ def notebook(number: str) -> Path:
 # -- form ------------------------------------------------------------------------------------------
 
 
-def test_the_five_notebooks_are_there() -> None:
+def test_the_six_notebooks_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
         "01_quickstart",
         "02_before_and_after",
         "03_whom_to_compare",
         "04_how_sure",
         "05_different_starts",
+        "06_try_to_break_it",
     ]
 
 
@@ -715,3 +716,109 @@ def test_the_fifth_runs_through_with_predictions(tmp_path: Path) -> None:
     assert "You said 10." in said
     assert "Smaller." in said
     assert "You said yes." in said
+
+
+# -- the sixth: try to break it --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    return run(code(notebook("06")), "attacked", tmp_path_factory.mktemp("beside"))
+
+
+def test_leaving_out_says_what_the_prose_says(attacked: tuple[dict[str, Any], str]) -> None:
+    names, said = attacked
+    assert dk.datasets.load_evaluation().truth["cin"] == 0
+    assert names["answer"]["conf_high"] < -10  # "leaves zero out, by far"
+    assert len(names["design"].pilots) == 9
+    assert set(names["design"].starts.values()) == {"2018"}
+    assert names["one_out"].facts["highest"] < -30  # the sign stays
+    assert names["removal"].facts["of"] == 73  # "of the 73 authorities"
+    assert names["removal"].facts["size"] > 3  # "So it stands?"
+    assert len(names["same_sign"]) == 20
+    assert 0.5 < np.mean(names["same_sign"]) < 0.9  # "what one finds mostly, effect or none"
+    assert f"It cannot show: {names['one_out'].cannot_show}." in said
+
+
+def test_the_years_before_say_what_the_prose_says(attacked: tuple[dict[str, Any], str]) -> None:
+    names, _ = attacked
+    assert names["before"].facts["p_value"] > 0.5
+    assert abs(names["missed"].facts["times_50"]) == pytest.approx(1, abs=0.05)  # "all of it"
+    assert names["answer"]["estimate"] < names["missed"].facts["estimate"] < 0  # "the smaller one"
+    low, high = names["adjusted"].alternatives
+    width = names["answer"]["conf_high"] - names["answer"]["conf_low"]
+    assert low < 0 < high
+    assert high - low > 3 * width  # "several times as wide"
+    assert names["jumps"].facts["breakdown"] == 0  # "At M = 0 already"
+    assert len([p for p in names["design"].periods if p < "2018"]) == 5  # "the mean of five"
+    effects = names["true_effects"]
+    assert (effects["conf_high"] < 0).all()  # "all three intervals leave zero out"
+    broken = effects["zero enters at M"].to_numpy()
+    assert (np.diff(broken) > 0.5).all()
+    assert 3 * broken[0] < broken[-1]  # "by far smaller jumps"
+
+
+def test_the_flagged_pilot_is_the_one_that_misrecorded(
+    attacked: tuple[dict[str, Any], str],
+) -> None:
+    from didkit.simulate import EvaluationProcess, draw, evaluation_panel
+
+    names, _ = attacked
+    drawn = draw(EvaluationProcess(), seed=dk.datasets.load_evaluation().seed)
+    assert names["without"]["left_out"] == names["panel"].name_of(drawn.broken)
+    assert names["without"]["estimate"] < names["answer"]["estimate"] < 0  # "farther"
+    own = evaluation_panel(drawn).wide("cin").loc[drawn.broken]
+    after = own.index >= "2018"
+    assert own[after].mean() > own[~after & (own.index >= "2013")].mean()  # "its number rose"
+
+
+def test_the_curve_and_the_table_are_what_the_prose_says(
+    attacked: tuple[dict[str, Any], str],
+) -> None:
+    names, _ = attacked
+    facts = names["curve"].facts
+    assert facts["below_zero"] == facts["n"] > 10  # "All of them"
+    assert facts["p_median"] < 0.05  # "the joint test finds it rare"
+    table = names["together"].table.set_index("check")
+    left_out = [name for name in table.index if name.startswith("Leave")]
+    assert len(left_out) == 3  # "three against two"
+    assert (table.loc[left_out, "high"] < 0).all()
+    trends = table.loc[["TrendAdjusted", "Sensitivity"]]
+    assert (trends["low"] < 0).all()
+    assert (trends["high"] > 0).all()
+    share = names["together"].parts["PlaceboPilots"].facts["share_as_large"]
+    assert 0 < share < 0.05  # "seldom as far from zero, but they are"
+    assert (table["refused"] == "").all()
+
+
+def test_the_sum_of_the_sixth_is_checked(attacked: tuple[dict[str, Any], str]) -> None:
+    names, said = attacked
+    check, breaks_at = names["check_times"], names["breaks_at"]
+    assert "No answer yet" in said
+    assert breaks_at(-4.0, 2.0) == pytest.approx(4 / (2 * 2), abs=0.001)
+    assert breaks_at(-4.0, 1.0) == pytest.approx(2, abs=0.002)
+    assert "Right" in check(1)
+    assert "Right" in check(1.0)
+    assert len({check(slip) for slip in names["SLIPS"]}) == 5
+    words = {
+        2: "on top", 1.75: "enter the interval", 3.5: "add up", 2.5: "far end", 0.667: "third year",
+        9: "how far can",
+    }  # fmt: skip
+    for slip, word in words.items():
+        assert word in check(slip)
+        assert "Right" not in check(slip)
+    for wrong in ("one", True, [1]):
+        assert "A number is needed" in check(wrong)
+    assert "Not yet" in check(float("nan"))
+
+
+def test_the_sixth_runs_through_with_predictions(tmp_path: Path) -> None:
+    source = code(notebook("06"), until="## 3. How far").replace("range(20)", "range(2)")
+    for name, value in (("nearest", -20), ("how_few", 2), ("stays", 0.1), ("share", 0.25)):
+        assert f"\n{name} = None" in source
+        source = source.replace(f"\n{name} = None", f"\n{name} = {value}")
+    _, said = run(source, "predicted", tmp_path)
+    assert "You said -20.0: 22.4 off." in said
+    assert "You said 2." in said
+    assert "You said 10%." in said
+    assert "You said 25%; it is 100%." in said

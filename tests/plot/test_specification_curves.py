@@ -97,7 +97,9 @@ def test_title_and_foot_say_what_is_seen() -> None:
     said = title(ax)
     assert said.startswith("Of 8 specifications ")
     assert f"from {signed(found.facts['lowest'])} to {signed(found.facts['highest'])}" in said
-    assert f"comes about in {100 * found.facts['p_median']:.2g}% of permutations" in said
+    p = found.facts["p_median"]
+    often = f"{p:.1%}" if p < 0.1 else f"{p:.0%}"
+    assert f"comes about in {often} of permutations" in said
     assert "8 more have the number of another by construction" in foot(ax)
     assert "95% intervals" in foot(ax)
     bare = finding(dk.SpecificationCurve(windows=[(2012, 2016)], joint=False), sure=False).plot()
