@@ -16,8 +16,9 @@ from didkit.errors import DidkitError, InferenceError, first_few, is_number, is_
 from didkit.estimate import DiD, EventStudy
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.results import Estimate, Inference
+from didkit.results.tables import signed
 
-__all__ = ["EventTerms", "Of"]
+__all__ = ["EventTerms", "Of", "in_words"]
 
 Floats = NDArray[np.float64]
 Of = str | Mapping[Any, float] | None
@@ -184,6 +185,8 @@ class EventTerms:
         names = tuple(name for name, use in zip(names, keep, strict=True) if use)
         after_counts = np.where(phase == "after", counts, 0.0)[keep]
         weights, label = _combination(of, names, times[keep], after_counts)
+        if events is not estimate and of == _MEAN:
+            notes += _other_number(estimate, float(weights @ events.values[order][keep]), reference)
         return cls(
             names=names,
             times=times[keep],
@@ -303,6 +306,12 @@ def _fitted(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
     if isinstance(maker, DiD):
         shared = [one.name for one in dataclasses.fields(EventStudy) if one.name in options]
         made: Any = EventStudy(**{name: getattr(maker, name) for name in shared})
+    elif getattr(maker, "terms", None) == "static":
+        raise _wrong(
+            "terms before and after the start, less one reference period",
+            f"{type(maker).__name__} with one term for all periods",
+            f"run it on {type(maker).__name__}(terms='event').fit(design, metric)",
+        )
     elif "by" in options:
         made = dataclasses.replace(maker, by="dynamic")
     else:
@@ -326,12 +335,42 @@ def _fitted(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
     return events, (f"terms by period from {made!r} on the same design",)
 
 
+def _other_number(estimate: Estimate, mine: float, reference: Any) -> tuple[str, ...]:
+    """Say where the terms together are another number than the one printed, and why."""
+    printed = float(estimate.values[estimate.place_of(None, where="EventTerms")])
+    if np.isclose(mine, printed, rtol=1e-6, atol=0.0):
+        return ()
+    against = (
+        "with all periods before the start"
+        if estimate.reference is None
+        else "by weights of its own"
+    )
+    return (
+        f"the printed estimate, {signed(printed)}, compares {against}; the terms compare with "
+        f"{in_words(int(reference['position'].iloc[0]))} alone, and together are "
+        f"{signed(mine)}",
+    )
+
+
+def in_words(time: int) -> str:
+    """Name an event time within a sentence.
+
+    Examples
+    --------
+    >>> in_words(-1), in_words(0)
+    ('event time −1', 'event time 0')
+    """
+    return f"event time {time}".replace("-", "−")
+
+
 def _no_path(estimate: Estimate) -> InferenceError:
     return _wrong(
         "terms before and after the start, less one reference period",
-        f"{estimate.estimator!r} with {estimate.n_terms} terms"
+        f"{type(estimate.estimator).__name__} with {estimate.n_terms} "
+        + ("term" if estimate.n_terms == 1 else "terms")
         + ("" if estimate.reference is not None else " and no reference period"),
-        "run it on EventStudy().fit(design, metric), or an estimator with by='dynamic'",
+        "run it on EventStudy().fit(design, metric), or on another estimator whose terms reach "
+        "before the start, such as GroupTime(by='dynamic')",
     )
 
 

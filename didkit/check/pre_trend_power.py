@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from didkit.check.answers import Answer
 from didkit.check.combined import own_permutation
-from didkit.check.event_terms import EventTerms, Of
+from didkit.check.event_terms import EventTerms, Of, in_words
 from didkit.check.passing import ByDraws, ByEach, Jointly, Noise, slope_at
 from didkit.check.path_words import amount, change_of_rate, percent, times
 from didkit.errors import InferenceError, first_few, is_number, is_whole
@@ -374,10 +374,10 @@ class PreTrendPower:
         half = "half the time" if power == 0.5 else f"in {percent(1 - power)} of cases"
         bias, expected = facts[f"bias_{label}"], facts[f"expected_{label}"]
         said = (
-            f"{what} would be missed {half} by {test}; it would move the estimate ({terms.label}) "
-            f"by {amount(terms, abs(bias))}, {times(bias, terms.estimate)} its "
-            f"{tables.number(terms.estimate)}, and by {amount(terms, abs(expected))} on average "
-            "where it is missed."
+            f"{what} would be missed {half} by {test}; it would move the estimate ({terms.label}, "
+            f"less {in_words(terms.reference)}) by {amount(terms, abs(bias))}, "
+            f"{times(bias, terms.estimate)} its {tables.number(terms.estimate)}, "
+            f"and by {amount(terms, abs(expected))} on average where it is missed."
         )
         for other, at in list(found.items())[1:]:
             size_of = (

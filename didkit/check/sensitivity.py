@@ -40,6 +40,7 @@ METHODS = (
 )
 _TIMES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _SHARES = (0.0, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0)  #: of the largest change of slope before
+_Printed = tuple[float, float, float, str]  #: estimate, ends of its interval, by what
 _CAP = 5.0  #: times the largest before
 _DRAWS = 999
 
@@ -208,12 +209,12 @@ class Sensitivity:
         """
         return self._answer(terms, None)
 
-    def _answer(self, terms: EventTerms, printed: tuple[float, float, str] | None) -> Answer:
+    def _answer(self, terms: EventTerms, printed: _Printed | None) -> Answer:
         level = terms.level if self.level is None else float(self.level)
         sizes, scale = self._sizes(terms)
         ways, notes = self._ways(terms, level)
         main = ways[0]
-        low, high, how = _normal(terms, level) if printed is None else printed
+        value, low, high, how = _normal(terms, level) if printed is None else printed
         rows: list[dict[str, object]] = [
             {
                 "restriction": "none",
@@ -222,8 +223,8 @@ class Sensitivity:
                 "conf_low": low,
                 "conf_high": high,
                 "zero_inside": bool(low <= 0 <= high),
-                "identified_low": terms.estimate,
-                "identified_high": terms.estimate,
+                "identified_low": value,
+                "identified_high": value,
             }
         ]
         bounds = {size: identified(terms, self.restriction, size) for size in sizes}
@@ -350,23 +351,24 @@ def _plain(restriction: Restriction) -> bool:
     )
 
 
-def _printed(
-    estimate: Estimate, terms: EventTerms, *, own: bool
-) -> tuple[float, float, str] | None:
-    """Return the interval that the estimate prints for what is asked, where it prints one."""
+def _printed(estimate: Estimate, terms: EventTerms, *, own: bool) -> _Printed | None:
+    """Return what the estimate prints for what is asked, where it prints an interval."""
     sure = estimate.uncertainty
     name = estimate.main_term if own else terms.label
     if sure is None or name not in list(estimate.terms["term"]):
         return None
     m = estimate.place_of(name, where="Sensitivity")
     low, high = float(sure.conf_low[m]), float(sure.conf_high[m])
-    return None if np.isnan(low) or np.isnan(high) else (low, high, sure.method)
+    if np.isnan(low) or np.isnan(high):
+        return None
+    return float(estimate.values[m]), low, high, sure.method
 
 
-def _normal(terms: EventTerms, level: float) -> tuple[float, float, str]:
-    """Return the normal interval of the combination."""
+def _normal(terms: EventTerms, level: float) -> _Printed:
+    """Return the combination and its normal interval."""
     half = float(scipy.special.ndtri(0.5 + level / 2)) * terms.std_error
-    return terms.estimate - half, terms.estimate + half, f"normal, covariance {terms.method}"
+    value = terms.estimate
+    return value, value - half, value + half, f"normal, covariance {terms.method}"
 
 
 def _sizes(given: object) -> tuple[float, ...]:

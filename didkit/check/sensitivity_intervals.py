@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from didkit.check.conditional import conditional_set, identified_set
 from didkit.check.event_terms import EventTerms
 from didkit.check.fixed_length import fixed_length
 from didkit.check.restrictions import RelativeMagnitudes, Smoothness
-from didkit.check.sensitivity_permuted import Between, Shuffled, between
+from didkit.check.sensitivity_permuted import Between, Shuffled, between, duals, held
 
 __all__ = ["ByNormal", "ByShuffling", "Way", "breakdown", "identified", "largest_before"]
 
@@ -114,7 +115,7 @@ class ByShuffling:
     level: float
     drawn: Shuffled
     name: str = "permutation"
-    made: dict[float, list[list[Between]]] = field(default_factory=dict, repr=False)
+    known: dict[float, list[list[Between]]] = field(default_factory=dict, repr=False)
 
     def interval(self, size: float) -> tuple[float, float]:
         """Return the ends at a size."""
@@ -128,19 +129,33 @@ class ByShuffling:
 
     def _pieces(self, size: float) -> list[list[Between]]:
         """Return what holds the effect in each piece; none where some piece does not bound it."""
-        if size not in self.made:
-            self.made[size] = self._held(size)
-        return self.made[size]
+        if size not in self.known:
+            self.known[size] = self._held(size)
+        return self.known[size]
+
+    @cached_property
+    def _gammas(self) -> list[tuple[Floats, Floats] | None]:
+        t = self.terms
+        pieces = self.restriction.pieces(t.times, t.reference, t.first, 1.0)
+        return [duals(piece, t.weights, t.before) for piece in pieces]
 
     def _held(self, size: float) -> list[list[Between]]:
         t, r = self.terms, self.restriction
         plain = isinstance(r, Smoothness) and not r.direction and not r.monotone
-        held: list[list[Between]] = []
-        for piece in () if plain else r.pieces(t.times, t.reference, t.first, size):
+        made: list[list[Between]] = []
+        pieces = () if plain else r.pieces(t.times, t.reference, t.first, size)
+        if isinstance(r, RelativeMagnitudes) and size > 0:
+            # what binds terms after the start is the same at every size: so are its dual weights
+            for piece, gammas in zip(pieces, self._gammas, strict=True):
+                if gammas is None:
+                    return []
+                made.append([held(piece, gammas, t.weights, t.before)])
+            return made
+        for piece in pieces:
             ways = between(piece, t.weights, t.before)
             if ways is None:
                 return []
-            held.append([ways])
+            made.append([ways])
         if isinstance(r, Smoothness):
             # chosen by what the draws have in common: the pilots' own covariance would favour
             # combinations that are quiet in these data only
@@ -148,8 +163,8 @@ class ByShuffling:
             best = fixed_length(t.values, shared, t.weights, *where, size, self.level)
             bias = best.worst_bias
             line = Between(best.combination, -bias, best.combination, bias)
-            held = [[*ways, line] for ways in held] or [[line]]
-        return held
+            made = [[*ways, line] for ways in made] or [[line]]
+        return made
 
 
 def breakdown(way: Way, sizes: tuple[float, ...], cap: float) -> float:

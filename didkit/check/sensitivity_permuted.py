@@ -27,7 +27,17 @@ from didkit.results import Draws, Estimate
 if TYPE_CHECKING:
     from didkit.check.restrictions import Piece
 
-__all__ = ["Alike", "Between", "ByTerm", "ByUnit", "Shuffled", "between", "by_unit"]
+__all__ = [
+    "Alike",
+    "Between",
+    "ByTerm",
+    "ByUnit",
+    "Shuffled",
+    "between",
+    "by_unit",
+    "duals",
+    "held",
+]
 
 Floats = NDArray[np.float64]
 Errors = Callable[[Floats], Floats]
@@ -92,19 +102,43 @@ def between(piece: Piece, weights: Floats, before: NDArray[np.bool_]) -> Between
     >>> made.low.tolist(), made.high.tolist()
     ([0.5, 1.0], [-0.5, 1.0])
     """
+    found = duals(piece, weights, before)
+    return None if found is None else held(piece, found, weights, before)
+
+
+def duals(piece: Piece, weights: Floats, before: NDArray[np.bool_]) -> tuple[Floats, Floats] | None:
+    """Return the γ of the lower and of the upper end; None where there is none."""
     a, d = np.asarray(piece.A, dtype=float), np.asarray(piece.d, dtype=float)
-    post = ~before
-    later = np.abs(a[:, post]).max(axis=1) > 0
+    later = _later(a, before)
     left = d[later] - a[later][:, before] @ _inside(a[~later][:, before], d[~later])
+    low, high = (_dual(a[later][:, ~before], sign * weights[~before], left) for sign in (1.0, -1.0))
+    return None if low is None or high is None else (low, high)
+
+
+def held(
+    piece: Piece,
+    gammas: tuple[Floats, Floats],
+    weights: Floats,
+    before: NDArray[np.bool_],
+) -> Between:
+    """Return what dual weights say of a piece.
+
+    They may be those of another piece with the same conditions on the terms after the start: any
+    γ >= 0 with the right ``A_post'γ`` bounds the effect.
+    """
+    later = _later(piece.A, before)
+    a, d = piece.A[later][:, before], piece.d[later]
     ends = []
-    for sign in (1.0, -1.0):
-        gamma = _dual(a[later][:, post], sign * weights[post], left)
-        if gamma is None:
-            return None
+    for sign, gamma in zip((1.0, -1.0), gammas, strict=True):
         combination = weights.copy()
-        combination[before] += sign * (gamma @ a[later][:, before])
-        ends.append((combination, -sign * float(gamma @ d[later])))
+        combination[before] += sign * (gamma @ a)
+        ends.append((combination, -sign * float(gamma @ d)))
     return Between(*ends[0], *ends[1])
+
+
+def _later(a: Floats, before: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Conditions that hold a term after the start."""
+    return np.asarray(np.abs(a[:, ~before]).max(axis=1) > 0)
 
 
 def _inside(a: Floats, d: Floats) -> Floats:

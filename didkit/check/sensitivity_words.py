@@ -146,8 +146,8 @@ def notes_on(
         few = n1 is not None and n1 < _FEW
         pilots = "one pilot" if n1 == 1 else f"{n1} pilots"
         notes.append(
-            f"the normal interval ({next(called[m] for m in methods if m != 'permutation')}) takes the "
-            f"terms as normal with known covariance ({terms.method})"
+            f"the normal interval ({next(called[m] for m in methods if m != 'permutation')}) takes "
+            f"the terms as normal with known covariance ({terms.method})"
             + (f", which is doubtful with {pilots}" if few else "")
         )
     if len(methods) > 1:

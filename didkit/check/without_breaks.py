@@ -251,20 +251,20 @@ def _headline(frame: pd.DataFrame, flags: pd.DataFrame, facts: dict[str, float],
     if flags.empty:
         return f"No series behind the estimate of {value} is flagged; nothing was left out."
     pilots, others = int(facts["n_pilots"]), int(facts["n_comparators"])
-    who = " and ".join(
-        f"{n} {what}{'s' if n > 1 else ''}"
-        for n, what in ((pilots, "pilot"), (others, "comparator"))
-        if n
-    )
     named = list(dict.fromkeys(flags.loc[flags["arm"] == "pilot", "name"]))
     told = f" ({', '.join(named[:4])}{', …' if len(named) > 4 else ''})" if named else ""
+    who = " and ".join(
+        f"{n} {what}{'s' if n > 1 else ''}{whom}"
+        for n, what, whom in ((pilots, "pilot", told), (others, "comparator", ""))
+        if n
+    )
     if not frame["estimate"].iloc[1:].notna().any():
-        return f"Flagged: {who}{told}. No estimate without them exists beside {value}."
+        return f"Flagged: {who}. No estimate without them exists beside {value}."
     got = frame[frame["estimate"].notna()]
     ordered = got.sort_values("estimate", kind="stable")
     low, high = ordered.iloc[0], ordered.iloc[-1]
     return (
-        f"Flagged: {who}{told}. The estimate of {value} runs from {signed(low['estimate'])} "
+        f"Flagged: {who}. The estimate of {value} runs from {signed(low['estimate'])} "
         f"({low['scenario']}) to {signed(high['estimate'])} ({high['scenario']})."
     )
 

@@ -103,8 +103,8 @@ def pre_trend_power(finding: Finding, ax: Axes | None = None) -> Axes:
         own, bias = finding.facts["estimate"], abs(finding.facts[f"bias_{first}"])
         trend = f"A trend of {what} a period" if straight else f"{what} times the path"
         title = (
-            f"{trend} in {metric} would be missed in {missed:.0f} % of cases; it would move the "
-            f"estimate of {signed(own)} by {tables.number(bias)}"
+            f"{trend} in {metric} would be missed in {missed:.0f} % of cases; it would move "
+            f"{_moved(finding, own)} by {tables.number(bias)}"
         )
     return finish(
         ax,
@@ -113,6 +113,15 @@ def pre_trend_power(finding: Finding, ax: Axes | None = None) -> Axes:
         foot=f"Hollow: how often the test rejects with no trend at all ({100 * size:.0f} %).",
         ylabel="Trend found",
     )
+
+
+def _moved(finding: Finding, own: float) -> str:
+    """Name what a trend moves: the estimate, or terms that are another number than it."""
+    estimate = finding.estimate
+    printed = float(estimate.values[estimate.place_of(None, where="plot")])
+    if np.isclose(own, printed, rtol=1e-6, atol=0.0):
+        return f"the estimate of {signed(own)}"
+    return f"{signed(own)}, the terms by period together,"
 
 
 def pre_trend_equivalence(finding: Finding, ax: Axes | None = None) -> Axes:

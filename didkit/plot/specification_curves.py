@@ -156,7 +156,9 @@ def _foot(finding: Finding, data: pd.DataFrame) -> str:
     same = int((finding.table["same_as"] > 0).sum())
     more = []
     if same:
-        more.append(f"{same} more have the number of another by construction")
+        more.append(
+            f"{same} more {'has' if same == 1 else 'have'} the number of another by construction"
+        )
     if refused:
         more.append(f"{refused} could not be fitted")
     if data["conf_low"].notna().any():

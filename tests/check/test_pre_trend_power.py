@@ -191,8 +191,8 @@ def test_words():
     answer = dk.PreTrendPower().on(terms)
     found = re.match(
         r"A trend of (\S+) per 1,000 a period would be missed half the time by the intervals of "
-        r"the earlier terms; it would move the estimate \(mean of event times 0 to 1\) by (\S+) "
-        r"per 1,000, (\S+) times its −1.50, and by \S+ per 1,000 on average where it is missed. "
+        r"the earlier terms; it would move the estimate \(mean of event times 0 to 1, "
+        r"less event time −1\) by (\S+) per 1,000, (\S+) times its −1.50, and by \S+ per 1,000 on average where it is missed. "
         r"(\S+) per 1,000 a period would be found in 80 % of cases.",
         answer.headline,
     )

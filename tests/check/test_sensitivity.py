@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import design_of, noise, spread, treated
+from helpers import FIRST, codes, design_of, frame_of, noise, spread, treated
 
 import didkit as dk
 from didkit.check import EventTerms
@@ -400,14 +400,30 @@ def test_did_asks_its_own_event_study_about_the_mean():
     assert "event time +1" in other.headline
 
 
-def test_the_order_of_units_does_not_matter_nor_does_it_run_twice_differently():
+def test_the_order_of_rows_does_not_matter():
     y = noise(N, T, 6) - 9 * treated((N, T), ONE)
-    frame = dk.EventStudy().fit(design_of(y, ONE), "m").infer(RULE)
+    ids = codes(N)
+    rollout = dk.Rollout({ids[j]: FIRST + t for j, t in ONE.items()})
     check = Sensitivity(sizes=(0, 0.5), method="permutation")
-    first, second = frame.check(check).table, frame.check(check).table
-    pd.testing.assert_frame_equal(first, second)
-    again = frame.refit(frame.design).infer(RULE).check(check).table
-    pd.testing.assert_frame_equal(first, again)
+    tables = []
+    for frame in (frame_of(y), frame_of(y).sample(frac=1, random_state=3)):
+        panel = dk.Panel.from_frame(frame, unit="la", period="year", metrics=["m"])
+        design = dk.Design(panel, rollout, against=dk.Pool(), selection="unknown")
+        tables.append(dk.EventStudy().fit(design, "m").infer(RULE).check(check).table)
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_dual_weights_of_one_size_serve_all():
+    for restriction in RESTRICTIONS[:4]:
+        terms = EventTerms.of(study())
+        drawn = Shuffled.of(terms, RULE)
+        way = ByShuffling(terms, restriction, 0.95, drawn)
+        for size in (0.3, 2.0):
+            pieces = restriction.pieces(terms.times, terms.reference, terms.first, size)
+            for piece, (kept,) in zip(pieces, way._pieces(size), strict=True):
+                own = between(piece, terms.weights, terms.before)
+                assert kept.low == pytest.approx(own.low, abs=1e-9)
+                assert kept.high == pytest.approx(own.high, abs=1e-9)
 
 
 def test_matched_sets_trade_places():
