@@ -313,7 +313,10 @@ def _fitted(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
             f"run it on {type(maker).__name__}(terms='event').fit(design, metric)",
         )
     elif "by" in options:
-        made = dataclasses.replace(maker, by="dynamic")
+        try:
+            made = dataclasses.replace(maker, by="dynamic")
+        except DidkitError:  # its by= has other words, such as Gap's
+            raise _no_path(estimate) from None
     else:
         raise _no_path(estimate)
     try:

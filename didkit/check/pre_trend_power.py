@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,9 @@ from didkit.check.combined import own_permutation
 from didkit.check.event_terms import EventTerms, Of, in_words
 from didkit.check.passing import ByDraws, ByEach, Jointly, Noise, slope_at
 from didkit.check.path_words import amount, change_of_rate, percent, times
+from didkit.check.trend_adjusted import line_rows
 from didkit.errors import InferenceError, first_few, is_number, is_whole
+from didkit.estimate import DiD
 from didkit.inference import Permutation
 from didkit.results import Estimate, Finding, Inference, tables
 
@@ -60,7 +62,9 @@ class PreTrendPower:
 
     Notes
     -----
-    The line's bias is its own value in the reported combination: no effect, only the violation.
+    The line's bias is its own value in the reported combination: no effect, only the violation. For
+    `DiD`, which compares with the mean of all periods before, that is the mean of its terms less
+    that mean: a line moves it further than the terms, which compare with the reference.
     An estimate that is reported because the test did not reject is biased by another amount, as
     not rejecting selects the noise: that expectation stands beside it (a truncated normal's mean;
     with the joint test it has a closed form; with permutations it is the mean over the draws that
@@ -156,6 +160,11 @@ class PreTrendPower:
             permutations are asked for and do not exist.
         """
         terms = EventTerms.of(estimate, of=self.of, inference=self.inference)
+        if self.of is None and isinstance(estimate.estimator, DiD):
+            flat, _ = line_rows(terms, 0)  # it compares with the mean before: a line moves it more
+            weights = terms.weights - terms.weights @ flat
+            label = f"{terms.label}, less the mean before"
+            terms = replace(terms, weights=weights, label=label)
         return self.on(terms).finding(self, estimate)
 
     def on(self, terms: EventTerms) -> Answer:

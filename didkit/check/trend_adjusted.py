@@ -21,6 +21,7 @@ from didkit.check.equivalent import (
 from didkit.check.event_terms import EventTerms, Of
 from didkit.check.path_words import amount, change_of_rate, percent
 from didkit.errors import InferenceError, is_number, is_whole
+from didkit.estimate import DiD
 from didkit.inference import Permutation
 from didkit.results import Estimate, Finding, Inference, tables
 
@@ -132,7 +133,7 @@ class TrendAdjusted:
         """
         asked = None if isinstance(self.inference, Permutation) else self.inference
         terms = EventTerms.of(estimate, of=self.of, inference=asked)
-        against = estimate.reference is None and terms.events is not estimate
+        against = isinstance(estimate.estimator, DiD)  # others compare with the reference too
         answer = self._on(terms, mean=against)
         printed = float(estimate.values[estimate.place_of(None, where="TrendAdjusted")])
         if against and not np.isclose(answer.facts["original"], printed, rtol=1e-6, atol=0.0):

@@ -41,10 +41,10 @@ from didkit.check import (
 from didkit.check.comparing import Comparison
 from didkit.design import Balance, Design
 from didkit.errors import DidkitError
-from didkit.plot.all_checks import all_checks
 from didkit.plot.bands import detectable_effect
 from didkit.plot.before_trends import pre_trend_equivalence, pre_trend_power, trend_adjusted
 from didkit.plot.breakdowns import breakdown
+from didkit.plot.checks_together import all_checks
 from didkit.plot.choices import other_comparators
 from didkit.plot.contaminations import contamination
 from didkit.plot.contrasts import contrast_study

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,15 +10,22 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from didkit.check import SpecificationCurve
 from didkit.errors import PlanError
 from didkit.panel import unit_id
 from didkit.report import plan_parts as parts
 from didkit.report.multiplicity import JOINT, MULTIPLICITY
 from didkit.report.plan_comparators import Comparators, comparators
+from didkit.report.plan_content import digest_of, flat, plain
 from didkit.report.plan_file import Section, path_of, read_toml, there
 from didkit.report.plan_inference import JOINTLY
 from didkit.report.plan_power import PowerPart, power
 from didkit.report.plan_sound import design_problems, file_problems, period_problems, unit_problems
+from didkit.report.plan_specifications import (
+    Specifications,
+    specification_problems,
+    specifications,
+)
 from didkit.results import Check
 
 if TYPE_CHECKING:
@@ -32,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "Plan"]
 
 VERSION = 1  #: of the format: the key ``didkit_plan``
-_CALLED: dict[type, str] = {parts.DataFile: "path", parts.Rate: "metric", parts.Variant: "name"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,10 @@ class Plan:
         What the plan says in words about items of the protocol.
     source : Path
         The plan's file.
+    power : PowerPart
+        What could be found, from what is assumed before the data.
+    specifications : Specifications
+        Choices to cross in a specification curve; empty: none is made.
 
     Examples
     --------
@@ -110,6 +118,7 @@ class Plan:
     statements: Mapping[str, str]
     source: Path
     power: PowerPart
+    specifications: Specifications
     _file: Section = field(repr=False)
     _folder: Path | None = field(default=None, repr=False)
 
@@ -174,6 +183,10 @@ class Plan:
             )
         with top.gathered():
             expected = power(top.table("power"))
+        curve = Specifications()
+        with top.gathered():
+            crossed = "specifications" in top.raw
+            curve = specifications(top.table("specifications"), named=crossed)
         method = multiplicity.one_of("method", MULTIPLICITY, "none")
         statements = {key: said.text(key) for key in parts.PROTOCOL if said.has(key)}
         top.has("sensitivity")  # not asked for where the pilots are wrong
@@ -196,6 +209,7 @@ class Plan:
             statements=statements,
             source=source,
             power=expected,
+            specifications=curve,
             _file=top,
             _folder=folder,
         )
@@ -204,6 +218,7 @@ class Plan:
             unit_problems(made),
             period_problems(made),
             design_problems(made),
+            specification_problems(made),
             _joint_problems(made),
         ):
             top.problems.extend(problems)
@@ -242,29 +257,29 @@ class Plan:
             "title": self.title,
             "question": self.question,
             "estimand": self.estimand,
-            "data": {k: v for k, v in _plain(self.data).items() if k != "folder"},
-            "pilots": _plain(self.pilots),
-            "comparators": _plain(self.comparators),
-            "window": _plain(self.window),
-            "metrics": _plain(self.metrics),
+            "data": {k: v for k, v in plain(self.data).items() if k != "folder"},
+            "pilots": plain(self.pilots),
+            "comparators": plain(self.comparators),
+            "window": plain(self.window),
+            "metrics": plain(self.metrics),
             "inference": {
                 "method": "recommended" if method is None else type(method).__name__,
-                **({} if method is None else _plain(method)),
-                **{k: v for k, v in _plain(self.inference).items() if k != "method"},
+                **({} if method is None else plain(method)),
+                **{k: v for k, v in plain(self.inference).items() if k != "method"},
             },
-            "checks": {type(one).__name__: _plain(one) or True for one in self.checks},
+            "checks": {type(one).__name__: plain(one) or True for one in self.checks},
             "sensitivity": self.sensitivity,
             "multiplicity": {"method": self.multiplicity},
-            "power": _plain(self.power) if self.power else {},
+            "power": plain(self.power) if self.power else {},
+            "specifications": plain(self.specifications) if self.specifications else {},
             "protocol": dict(self.statements),
         }
-        return _flat(nested)
+        return flat(nested)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the content."""
-        text = json.dumps(self.content(), sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        return digest_of(self.content())
 
     def where(self, *keys: str | int) -> str:
         """Name file, line and key, for errors."""
@@ -286,9 +301,10 @@ class Plan:
     def named_checks(self) -> frozenset[str]:
         """Checks that the plan names: without ``[checks]`` none, though all are run."""
         usual = parts.all_checks(self.inference.level, marked=bool(self.pilots.contaminated))
+        curve = frozenset({SpecificationCurve.__name__} if self.specifications else ())
         if "checks" in self._file.raw or self.checks != usual:
-            return frozenset(type(one).__name__ for one in self.checks)
-        return frozenset()
+            return curve | {type(one).__name__ for one in self.checks}
+        return curve
 
     def protocol(self) -> pd.DataFrame:
         """Return the protocol table before the run.
@@ -406,6 +422,7 @@ class Plan:
         return replace(
             self,
             sensitivity=tuple(one for one in variants if one != parts.Variant(one.name)),
+            specifications=self.specifications.without_pilot(code),
             pilots=replace(self.pilots, starts=others, stops=stops),
             comparators=replace(self.comparators, exclude=dict(sorted(left_out.items()))),
         )
@@ -454,36 +471,3 @@ def _joint_problems(plan: Plan) -> Iterator[PlanError]:
             found=f"method = {json.dumps(named)} ({plan.where('inference', 'method')})",
             todo='write method = "holm" or "benjamini-hochberg" here, or another method there',
         )
-
-
-# -- the content -------------------------------------------------------------------------------
-
-
-def _plain(part: Any) -> dict[str, Any]:
-    """Return the fields of a frozen object, without those that say nothing."""
-    found = {one.name: getattr(part, one.name) for one in dataclasses.fields(part)}
-    return {name: value for name, value in found.items() if value not in ("", None, (), {})}
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Lay nested parts out as dotted keys; arrays of plain values stay arrays.
-
-    Parts in an array are known by what they are called, not by where they stand.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = _plain(value)
-    made: dict[str, Any] = {}
-    if isinstance(value, Mapping):
-        for key in sorted(value, key=str):
-            made.update(_flat(value[key], f"{prefix}.{key}" if prefix else str(key)))
-        return made
-    if isinstance(value, tuple) and any(dataclasses.is_dataclass(one) for one in value):
-        taken: dict[str, int] = {}
-        for one in value:
-            inner = _plain(one)
-            called = str(inner.pop(_CALLED[type(one)]))
-            quoted = called.replace("\\", "\\\\").replace("'", "\\'")
-            taken[called] = n = taken.get(called, 0) + 1
-            made.update(_flat(inner, f"{prefix}['{quoted}']" + (f"[{n}]" if n > 1 else "")))
-        return made
-    return {prefix: list(value) if isinstance(value, tuple) else value}

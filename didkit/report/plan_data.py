@@ -355,6 +355,8 @@ def _period_problems(plan: Plan, panel: Panel) -> Iterator[PlanError]:
         if given := getattr(plan.window, name):
             periods.append((given, ("window", name)))
     periods += [(one, ("window", "between", n)) for n, one in enumerate(plan.window.between)]
+    for name, window in plan.specifications.windows.items():
+        periods += [(p, ("specifications", "windows", name, n)) for n, p in enumerate(window)]
     for period, keys in periods:
         try:
             panel.calendar.position(period)

@@ -17,6 +17,7 @@ import numpy as np
 from didkit.errors import PlanError
 from didkit.panel import Panel
 from didkit.report.files import write_whole
+from didkit.report.plan_content import alike, digest_of
 from didkit.report.plan_data import Loaded, load, unit_problems
 from didkit.report.plan_file import read_toml, there, together
 from didkit.report.record import Deviation
@@ -37,7 +38,8 @@ _HEAD = """\
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ITEM = re.compile(
-    r"((?:data\.files|data\.rates|sensitivity)\['(?:[^'\\]|\\.)*'\](?:\[\d+\])?)\.(.+)", re.S
+    r"(specifications|(?:data\.files|data\.rates|sensitivity)\['(?:[^'\\]|\\.)*'\](?:\[\d+\])?)\.(.+)",
+    re.S,
 )
 _NOTHING = "nothing"
 
@@ -285,9 +287,10 @@ def compare(plan: Plan, data: Loaded) -> Comparison:
         ]
     if frozen.get("didkit") != now["didkit"]:
         found.append(Deviation("version of didkit", _words(frozen.get("didkit")), now["didkit"]))
-    keys = _plan_changes(_mapping(frozen, "plan"), now["plan"])
+    planned_then = _mapping(frozen, "plan")
+    keys = _plan_changes(*alike(planned_then, now["plan"], plan))
     found += [Deviation(f"plan: {key}", planned, here) for key, planned, here in keys]
-    if frozen.get("plan_sha256") != now["plan_sha256"] and not keys:
+    if not keys and frozen.get("plan_sha256") not in (now["plan_sha256"], digest_of(planned_then)):
         found.append(
             Deviation(
                 "digest of the plan",

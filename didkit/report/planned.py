@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from didkit.check import DetectableEffect, Variation
 from didkit.report.plan_comparators import in_words
+from didkit.report.plan_specifications import in_words as specifications_in_words
 from didkit.results import tables
 
 if TYPE_CHECKING:
     from didkit.report.plan import Plan
     from didkit.report.plan_parts import Variant
 
-__all__ = ["SHORT", "SILENT", "called", "other_in_words", "pairs", "planned"]
+__all__ = ["CURVE", "SHORT", "SILENT", "called", "other_in_words", "pairs", "planned"]
 
 SILENT = "not planned"
+CURVE = "Specification curve"
 SHORT = 12  # hexadecimal digits of a hash that readers compare
 
 
@@ -112,6 +114,7 @@ def planned(plan: Plan) -> dict[str, str]:
         },
         **{f"Smallest detectable effect: {name}": words for name, words in _power(plan).items()},
         **{called(one.name): other_in_words(one) for one in plan.sensitivity},
+        **({CURVE: specifications_in_words(plan)} if plan.specifications else {}),
         "Deviations": said.get("deviations_allowed", SILENT),
         **({"Notes": said["notes"]} if "notes" in said else {}),
     }

@@ -16,7 +16,7 @@ from didkit.report.compared import (
 )
 from didkit.report.findable import never
 from didkit.report.numerals import inside, signed
-from didkit.report.planned import SHORT, SILENT, called, other_in_words, pairs, planned
+from didkit.report.planned import CURVE, SHORT, SILENT, called, other_in_words, pairs, planned
 from didkit.report.record import NOT_COMPARED
 from didkit.results import tables
 
@@ -94,6 +94,7 @@ def protocol_table(evaluation: Evaluation) -> pd.DataFrame:
             rows.append((f"{name}: {result.metric.label}", own, fill(evaluation, metric)))
     if record is not None:
         rows += _alternatives(evaluation, record)
+        rows += _crossed(evaluation, record, intended.get(CURVE, SILENT))
     rows.append(("Deviations", intended.get("Deviations", SILENT), _deviations(evaluation)))
     if "Notes" in intended:
         rows.append(("Notes", intended["Notes"], ""))
@@ -372,6 +373,19 @@ def _alternatives(evaluation: Evaluation, record: PlanRecord) -> list[tuple[str,
         said = _ABOVE if name in told else planned.get(name, SILENT)
         told.add(name)
         rows.append((f"{called(name)}: {label}", said, _alternative(row)))
+    return rows
+
+
+def _crossed(evaluation: Evaluation, record: PlanRecord, said: str) -> list[tuple[str, str, str]]:
+    """Return one row a metric of which the plan asks for a specification curve."""
+    rows: list[tuple[str, str, str]] = []
+    name = "SpecificationCurve"
+    for metric in record.crossed:
+        result = evaluation[metric]
+        found = result.findings.get(name)
+        done = _not_made(result, name) if found is None else found.headline
+        item, planned = f"{CURVE}: {result.metric.label}", _ABOVE if rows else said
+        rows.append((item, planned, f"{record.specified}. {done}"))
     return rows
 
 

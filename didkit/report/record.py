@@ -116,3 +116,28 @@ class PlanRecord:
         if self.before_data:
             return f"frozen on {self.frozen_on}, before its data were there: {NOT_COMPARED}"
         return f"frozen on {self.frozen_on}, with its data"
+
+    @property
+    def crossed(self) -> tuple[str, ...]:
+        """Metrics of which the plan asks for a specification curve."""
+        made = self.plan.specifications
+        return (made.metrics or self.plan.metrics.primary) if made else ()
+
+    @property
+    def specified(self) -> str:
+        """Whether the choices that are crossed were named before the run, in words.
+
+        Examples
+        --------
+        >>> fields = dict(plan=None, digest="", deviations=(), roles={})
+        >>> PlanRecord(frozen=True, frozen_on="2026-01-01", **fields).specified
+        'Pre-specified: the choices are those of the plan frozen on 2026-01-01, with its data'
+        """
+        if not self.frozen:
+            return "Named in the plan, which was not frozen before this run"
+        if any(one.what.startswith("plan: specifications") for one in self.deviations):
+            return f"Not as pre-specified: the plan's choices were changed after {self.frozen_on}"
+        data = "before its data were there" if self.before_data else "with its data"
+        return (
+            f"Pre-specified: the choices are those of the plan frozen on {self.frozen_on}, {data}"
+        )

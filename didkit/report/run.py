@@ -35,6 +35,7 @@ from didkit.report.multiplicity import adjust, not_adjusted
 from didkit.report.plan import Plan
 from didkit.report.plan_data import load
 from didkit.report.plan_freeze import Comparison, compare, refusals
+from didkit.report.plan_specifications import curves
 from didkit.report.record import PlanRecord, Role
 from didkit.results import Check, Estimate, Estimator, Finding, Inference
 
@@ -157,6 +158,7 @@ def _run(
     checks: Sequence[Check],
     truth: Mapping[str, float] | None,
     description: str,
+    more: Mapping[str, Check] | None = None,
 ) -> Evaluation:
     strange = sorted(set(truth or {}) - set(names))
     if not names or strange:
@@ -170,7 +172,7 @@ def _run(
     if not any(isinstance(one, DetectableEffect) for one in checks):
         checks = (*checks, DetectableEffect(level=level))
     results = {
-        name: _evaluate_one(design, name, inference, level, checks)
+        name: _evaluate_one(design, name, inference, level, _with(checks, more, name))
         for name in steps(names, "evaluating")
     }
     return Evaluation(
@@ -181,6 +183,13 @@ def _run(
         truth={name: float(truth[name]) for name in names if name in truth} if truth else {},
         description=description,
     )
+
+
+def _with(
+    checks: Sequence[Check], more: Mapping[str, Check] | None, metric: str
+) -> tuple[Check, ...]:
+    """Return the checks of one metric: those of all, and its own."""
+    return (*checks, *([more[metric]] if more and metric in more else []))
 
 
 def _usual(design: Design) -> tuple[str, ...]:
@@ -237,9 +246,23 @@ def _planned(plan: Plan, truth: Mapping[str, float] | None, description: str | N
         checks=plan.checks,
         truth=truth,
         description=plan.data.description if description is None else description,
+        more=curves(plan, data.variants),
     )
     others = _alternatives(plan, data.variants)
-    return replace(made, record=_record(plan, compared, made, others))
+    record = _record(plan, compared, made, others)
+    return replace(made, record=record, results=_specified(made.results, record))
+
+
+def _specified(results: Mapping[str, MetricResult], record: PlanRecord) -> dict[str, MetricResult]:
+    """Say with each specification curve whether its choices were named before the run."""
+    found = dict(results)
+    for metric in record.crossed:
+        curve = found[metric].findings.get("SpecificationCurve")
+        if curve is not None:
+            told = replace(curve, notes=(record.specified, *curve.notes))
+            findings = {**found[metric].findings, "SpecificationCurve": told}
+            found[metric] = replace(found[metric], findings=findings)
+    return found
 
 
 def _alternatives(plan: Plan, designs: Mapping[str, Design]) -> pd.DataFrame:

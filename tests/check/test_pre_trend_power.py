@@ -192,7 +192,8 @@ def test_words():
     found = re.match(
         r"A trend of (\S+) per 1,000 a period would be missed half the time by the intervals of "
         r"the earlier terms; it would move the estimate \(mean of event times 0 to 1, "
-        r"less event time −1\) by (\S+) per 1,000, (\S+) times its −1.50, and by \S+ per 1,000 on average where it is missed. "
+        r"less event time −1\) by (\S+) per 1,000, (\S+) times its −1.50, "
+        r"and by \S+ per 1,000 on average where it is missed. "
         r"(\S+) per 1,000 a period would be found in 80 % of cases.",
         answer.headline,
     )
@@ -246,3 +247,19 @@ def test_slope_at_finds_what_was_put_in():
     shape = np.array([-2.0, -1.0])
     slope = slope_at(0.7, test, shape, 1e-3)
     assert test(slope * shape).rejected == pytest.approx(0.7, abs=1e-6)
+
+
+def test_the_bias_of_a_did_is_what_the_line_moves_it_by():
+    """It compares with the mean of all periods before, not with the reference."""
+    starts = spread(40, 9, 5)
+    y = noise(40, 8, 3)
+    did = dk.DiD().fit(design_of(y, starts), "m").infer(dk.ClusterRobust("CR2"))
+    facts = did.check(dk.PreTrendPower()).facts
+    moved = y.copy()
+    moved[sorted(starts)] += facts["slope_50"] * np.arange(8)
+    again = dk.DiD().fit(design_of(moved, starts), "m")
+    assert facts["estimate"] == pytest.approx(float(did.values[0]))
+    assert facts["bias_50"] == pytest.approx(float(again.values[0] - did.values[0]))
+    events = dk.EventStudy().fit(did.design, "m").infer(dk.ClusterRobust("CR2"))
+    terms = events.check(dk.PreTrendPower(of="mean")).facts  # times 0 to 2 less −1; −5 to −1
+    assert terms["bias_50"] == pytest.approx(facts["bias_50"] / 2)

@@ -165,3 +165,14 @@ def test_refusals():
         one.check(dk.TrendAdjusted())
     exact = dk.TrendAdjusted().on(terms_of({-2: 1.0, 0: 1.0}))
     assert any("nothing checks it" in note for note in exact.notes)
+
+
+def test_who_compares_with_the_reference_keeps_it():
+    """GroupTime prints an effect less the reference; only DiD compares with the mean before."""
+    starts = {row: 4 + i % 3 for i, row in enumerate(sorted(STARTS))}
+    design = design_of(noise(40, 8, 4), starts)
+    simple = dk.GroupTime(by="simple").fit(design, "m")
+    facts = simple.check(dk.TrendAdjusted(inference=dk.Jackknife())).facts
+    assert facts["original"] == pytest.approx(float(simple.values[0]))
+    did = dk.DiD().fit(design_of(noise(40, 8, 4), STARTS), "m").infer(dk.ClusterRobust("CR2"))
+    assert did.check(dk.TrendAdjusted()).facts["original"] == pytest.approx(float(did.values[0]))

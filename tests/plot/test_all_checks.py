@@ -10,7 +10,7 @@ from helpers import design_of, noise
 from matplotlib.figure import Figure
 
 import didkit as dk
-from didkit.plot.all_checks import all_checks
+from didkit.plot.checks_together import all_checks
 
 NAMED = ["DetectableEffect", "PlaceboStart", "Contamination", "LeaveOneOut"]
 
