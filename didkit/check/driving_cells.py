@@ -233,8 +233,9 @@ def _weights(estimate: Estimate) -> Floats:
             found=f"{estimate.estimator!r}, term {estimate.main_term!r}: other sums in "
             f"{first_few(odd)}",
             where=where,
-            todo="fit a change, such as DiD() or Gap(): a gap in level holds the level of "
-            "every authority",
+            todo="fit a change to units without gaps, such as DiD() or Gap(by='window') on a "
+            "design from which those that lack cells are dropped: a gap in level holds the level "
+            "of every authority",
         )
     weight[np.abs(weight) <= 1e-14 * np.abs(weight).max()] = 0.0
     return weight

@@ -25,6 +25,7 @@ Of = str | Mapping[Any, float] | None
 _NEGATIVE = 1e-10  #: an eigenvalue below minus this share of the largest is not rounding
 _ASYMMETRIC = 1e-8  #: of the largest variance
 _MEAN = "mean"
+PRINTED = "the printed estimate, "  #: how the note begins that says it is another number
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,7 +350,7 @@ def _other_number(estimate: Estimate, mine: float, reference: Any) -> tuple[str,
         else "by weights of its own"
     )
     return (
-        f"the printed estimate, {signed(printed)}, compares {against}; the terms compare with "
+        f"{PRINTED}{signed(printed)}, compares {against}; the terms compare with "
         f"{in_words(int(reference['position'].iloc[0]))} alone, and together are "
         f"{signed(mine)}",
     )

@@ -24,7 +24,9 @@ from didkit.check.equivalent import (
 from didkit.check.event_terms import EventTerms
 from didkit.check.path_words import amount, percent, times
 from didkit.check.pre_trend_power import earlier_terms
+from didkit.check.trend_adjusted import less_mean_before
 from didkit.errors import InferenceError, is_number
+from didkit.estimate import DiD
 from didkit.inference import Permutation
 from didkit.results import Estimate, Finding, Inference, tables
 
@@ -134,7 +136,10 @@ class PreTrendEquivalence:
             If the terms are refused by `EventTerms`, or the margin is clearly in another unit.
         """
         asked = None if isinstance(self.inference, Permutation) else self.inference
-        return self.on(EventTerms.of(estimate, inference=asked)).finding(self, estimate)
+        terms = EventTerms.of(estimate, inference=asked)
+        if isinstance(estimate.estimator, DiD):
+            terms = less_mean_before(terms)  # so that movements stand beside what is printed
+        return self.on(terms).finding(self, estimate)
 
     def on(self, terms: EventTerms) -> Answer:
         """Ask for terms, which another program may have estimated.

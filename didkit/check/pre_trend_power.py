@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from didkit.check.combined import own_permutation
 from didkit.check.event_terms import EventTerms, Of, in_words
 from didkit.check.passing import ByDraws, ByEach, Jointly, Noise, slope_at
 from didkit.check.path_words import amount, change_of_rate, percent, times
-from didkit.check.trend_adjusted import line_rows
+from didkit.check.trend_adjusted import less_mean_before
 from didkit.errors import InferenceError, first_few, is_number, is_whole
 from didkit.estimate import DiD
 from didkit.inference import Permutation
@@ -161,10 +161,7 @@ class PreTrendPower:
         """
         terms = EventTerms.of(estimate, of=self.of, inference=self.inference)
         if self.of is None and isinstance(estimate.estimator, DiD):
-            flat, _ = line_rows(terms, 0)  # it compares with the mean before: a line moves it more
-            weights = terms.weights - terms.weights @ flat
-            label = f"{terms.label}, less the mean before"
-            terms = replace(terms, weights=weights, label=label)
+            terms = less_mean_before(terms)  # a line moves it further than the terms
         return self.on(terms).finding(self, estimate)
 
     def on(self, terms: EventTerms) -> Answer:
@@ -382,9 +379,11 @@ class PreTrendPower:
         label = f"{100 * power:g}"
         half = "half the time" if power == 0.5 else f"in {percent(1 - power)} of cases"
         bias, expected = facts[f"bias_{label}"], facts[f"expected_{label}"]
+        own = bool(terms.weights[terms.before].any())  # the label says what it is less
+        less = "" if own else f", less {in_words(terms.reference)}"
         said = (
-            f"{what} would be missed {half} by {test}; it would move the estimate ({terms.label}, "
-            f"less {in_words(terms.reference)}) by {amount(terms, abs(bias))}, "
+            f"{what} would be missed {half} by {test}; it would move the estimate ({terms.label}"
+            f"{less}) by {amount(terms, abs(bias))}, "
             f"{times(bias, terms.estimate)} its {tables.number(terms.estimate)}, "
             f"and by {amount(terms, abs(expected))} on average where it is missed."
         )

@@ -18,14 +18,14 @@ from didkit.check.equivalent import (
     two_sided_margin,
     two_sided_p,
 )
-from didkit.check.event_terms import EventTerms, Of
+from didkit.check.event_terms import PRINTED, EventTerms, Of
 from didkit.check.path_words import amount, change_of_rate, percent
 from didkit.errors import InferenceError, is_number, is_whole
 from didkit.estimate import DiD
 from didkit.inference import Permutation
 from didkit.results import Estimate, Finding, Inference, tables
 
-__all__ = ["TrendAdjusted", "line_rows"]
+__all__ = ["TrendAdjusted", "less_mean_before", "line_rows"]
 
 Floats = NDArray[np.float64]
 _SHAPES = {1: "straight line", 2: "parabola"}
@@ -134,7 +134,7 @@ class TrendAdjusted:
         asked = None if isinstance(self.inference, Permutation) else self.inference
         terms = EventTerms.of(estimate, of=self.of, inference=asked)
         against = isinstance(estimate.estimator, DiD)  # others compare with the reference too
-        answer = self._on(terms, mean=against)
+        answer = self._on(_noted(terms) if against else terms, mean=against)
         printed = float(estimate.values[estimate.place_of(None, where="TrendAdjusted")])
         if against and not np.isclose(answer.facts["original"], printed, rtol=1e-6, atol=0.0):
             said = (
@@ -284,6 +284,27 @@ class TrendAdjusted:
         p = tables.p_value(facts["p_value"])
         equals = f"p {p}" if p.startswith("<") else f"p = {p}"
         return f"{said}; the margin of {tables.number(self.margin)} {where} that ({equals})."
+
+
+def less_mean_before(terms: EventTerms) -> EventTerms:
+    """Return terms whose combination is less the mean of all periods before, as a DiD's is.
+
+    Examples
+    --------
+    >>> given = pd.Series({-2: 1.0, 0: 3.0})
+    >>> noise = pd.DataFrame(np.eye(2), given.index, given.index)
+    >>> less_mean_before(EventTerms.given(given, noise)).estimate
+    2.5
+    """
+    flat, _ = line_rows(terms, 0)
+    label = f"{terms.label}, less the mean before"
+    return replace(_noted(terms), weights=terms.weights - terms.weights @ flat, label=label)
+
+
+def _noted(terms: EventTerms) -> EventTerms:
+    """Leave out the note that what is printed is another number: here it is the same."""
+    notes = tuple(note for note in terms.notes if not note.startswith(PRINTED))
+    return replace(terms, notes=notes)
 
 
 def line_rows(terms: EventTerms, degree: int) -> tuple[Floats, Floats]:

@@ -167,13 +167,15 @@ def build(section: Section, kind: type[Any], **more: Any) -> Any:
         value = section.raw[one.name]
         if not any(_KINDS[name](value) for name in needed):
             known = one.default not in (None, dataclasses.MISSING)
+            must = one.default is one.default_factory is dataclasses.MISSING
+            other = f"give {' or '.join(needed)}" if must else "leave it out"
             section.wrong(
                 one.name,
                 needed=f"{' or '.join(needed)} for {kind.__name__}",
                 value=value,
                 todo=f"write {one.name} = {json.dumps(one.default)}, or another"
                 if known
-                else f"leave it out, or see help(didkit.{kind.__name__})",
+                else f"{other}, or see help(didkit.{kind.__name__})",
             )
             continue
         value = tuple(value) if isinstance(value, list) else value

@@ -31,6 +31,7 @@ _DRAWS, _SEED = 999, 0
 _KINDS = ("pilots", "comparators", "windows", "forms", "estimators", "cells", "inferences")
 _WORDS = {"forms": ("level", "log", "rank"), "cells": ("observed", "complete")}
 _OWN = "as designed"
+_ALREADY = {"forms": "level", "cells": "observed"}  #: what the plan's own estimate has
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Specifications:
     standardise: bool = False
 
     def __bool__(self) -> bool:
-        return any(getattr(self, kind) for kind in _KINDS)
+        return any(_besides(self, kind) for kind in _KINDS)
 
     def without_pilot(self, unit: str) -> Specifications:
         """Return the choices of the other pilots; one that leaves out nobody else is dropped."""
@@ -93,7 +94,7 @@ class Specifications:
             name: Pool() if designs is None or name == EVERY_OTHER else designs[name].against
             for name in self.comparators
         }
-        given: dict[str, Any] = {kind: getattr(self, kind) for kind in _KINDS}
+        given: dict[str, Any] = {kind: _besides(self, kind) for kind in _KINDS}
         choices = {kind: one for kind, one in {**given, "comparators": others}.items() if one}
         return SpecificationCurve.named(
             choices, draws=self.draws, seed=self.seed, standardise=self.standardise
@@ -128,7 +129,7 @@ def _refuse_unsound(section: Section, made: Specifications) -> None:
     """Refuse choices that are each right, and together are no curve."""
     if not made:
         raise section.error(
-            needed=f"choices to cross: {', '.join(_KINDS)}",
+            needed=f"choices to cross beside the plan's own: {', '.join(_KINDS)}",
             found="none",
             todo='write for example estimators = ["GroupTime"], or take this section out',
         )
@@ -345,7 +346,7 @@ def in_words(plan: Plan) -> str:
     )
     scale = "; in standard deviations before the start" if made.standardise else ""
     return (
-        f"{n:,} specifications, each choice beside the plan's own, crossed in full. {each}{scale}; "
+        f"{n:,} combinations, each choice beside the plan's own, crossed in full. {each}{scale}; "
         f"{made.draws:,} permutations, seed {made.seed}; "
         f"for {', '.join(made.metrics or plan.metrics.primary)}"
     )
@@ -353,9 +354,15 @@ def in_words(plan: Plan) -> str:
 
 def _choices(made: Specifications, kind: str) -> list[str]:
     """Name the choices of one kind, with what is behind a name."""
-    given = getattr(made, kind)
+    given = _besides(made, kind)
     if kind == "windows":
         return [f"{name} ({first} to {last})" for name, (first, last) in given.items()]
     if kind == "pilots":
         return [f"{name} (left out: {', '.join(units)})" for name, units in given.items()]
-    return [one for one in given if (kind, one) != ("forms", "level")]
+    return list(given)
+
+
+def _besides(made: Specifications, kind: str) -> Any:
+    """Return the choices of a kind without what the plan's own estimate has."""
+    given = getattr(made, kind)
+    return tuple(one for one in given if one != _ALREADY[kind]) if kind in _ALREADY else given

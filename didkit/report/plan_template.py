@@ -92,6 +92,13 @@ last = 2019
 # exclude = ["504"]             # further comparators left out
 # start = 2018                  # another start for all pilots
 
+# [specifications]              # choices to cross with the plan's own: a specification curve
+# estimators = ["GroupTime", "DiD complete"]
+# comparators = ["every other"] # or names of alternatives that change comparators only
+# windows = {{"to 2019" = [2013, 2019]}}
+# pilots = {{"without 508" = ["508"]}}
+# draws = 999
+
 [power]                         # what could be found, from what is assumed before the data
 comparators = 60
 before = 5

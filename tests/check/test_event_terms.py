@@ -227,3 +227,23 @@ def test_terms_without_a_value_are_refused():
     holed.loc[1] = np.nan
     with pytest.raises(InferenceError, match="finite terms"):
         EventTerms.given(holed, covariance())
+
+
+def test_of_did_a_note_says_that_the_terms_are_another_number_than_the_printed_one():
+    did = dk.DiD("complete").fit(design_of(noise(N, T, 3), ONE), "m").infer(dk.ClusterRobust("CR2"))
+    (said,) = [note for note in EventTerms.of(did).notes if "the printed estimate" in note]
+    assert "the terms compare with event time −1 alone" in said
+    own = EventTerms.of(dk.EventStudy().fit(did.design, "m").infer(dk.ClusterRobust("CR2")))
+    assert not any("the printed estimate" in note for note in own.notes)
+
+
+@pytest.mark.parametrize("maker", [dk.Gap(), dk.PoissonDiD()])
+def test_an_estimate_without_a_path_is_sent_to_one_that_has_it(maker):
+    made = maker.fit(design_of(np.exp(noise(N, T, 3) / 50), ONE), "m").infer(None)
+    with pytest.raises(dk.InferenceError, match=r"run it on (EventStudy|PoissonDiD\(terms)"):
+        EventTerms.of(made)
+
+
+def test_weights_without_names_are_refused():
+    with pytest.raises(dk.InferenceError, match=r"of=\{'event time 0': 1.0\}"):
+        EventTerms.of(events().infer(dk.ClusterRobust("CR2")), of=[1, 2])

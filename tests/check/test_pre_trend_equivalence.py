@@ -220,3 +220,13 @@ def test_other_options_are_refused_by_name():
     lopsided = np.array([[1.0, 0.9, 0], [0.9, 0.5, 0], [0, 0, 1.0]])
     with pytest.raises(InferenceError, match=r"a least eigenvalue of -0\.184"):
         terms_of({-3: 0.3, -2: 0.1, 0: 2.0}, lopsided)
+
+
+def test_movements_stand_beside_the_printed_estimate_of_a_did():
+    design = design_of(noise(40, 8, 3), spread(40, 9, 5))
+    did = dk.DiD().fit(design, "m").infer(dk.ClusterRobust("CR2"))
+    facts = did.check(dk.PreTrendEquivalence(5.0)).facts
+    assert facts["estimate"] == pytest.approx(float(did.values[0]))
+    events = dk.EventStudy().fit(design, "m").infer(dk.ClusterRobust("CR2"))
+    same = events.check(dk.PreTrendEquivalence(5.0)).facts
+    assert facts["smallest_max"] == pytest.approx(same["smallest_max"])

@@ -540,3 +540,12 @@ def test_terms_from_elsewhere_have_no_permutation():
     assert "no permutation version: the terms are from elsewhere" in " ".join(
         Sensitivity(sizes=[0]).on(given()).notes
     )
+
+
+def test_the_first_row_of_did_is_the_estimate_as_printed():
+    _, design = dk.datasets.load_evaluation()
+    did = dk.DiD().fit(design.drop("522"), "cla").infer(dk.ClusterRobust("CR2"))
+    found = did.check(dk.Sensitivity(dk.Smoothness(), sizes=[0], method="fixed_length"))
+    first = found.table.iloc[0]
+    assert first["identified_low"] == first["identified_high"] == did.values[0]
+    assert "fixed_length" not in " ".join(found.notes)

@@ -620,3 +620,12 @@ def test_the_whole_check_holds_its_size() -> None:
     for level in (0.05, 0.25):
         bound = level + 3.5 * np.sqrt(level * (1 - level) / sets)
         assert ((null <= level + 1e-9).mean(axis=0) <= bound).all()
+
+
+def test_by_what_specifications_are_ranked():
+    from didkit.check.curve_words import _ranked
+
+    assert _ranked(3, 3) == "every specification is ranked by the estimate over its standard error"
+    assert _ranked(0, 3) == "every specification is ranked by the estimate itself"
+    assert _ranked(1, 3).startswith("1 of 3")
+    assert "the others" in _ranked(1, 3)

@@ -73,7 +73,7 @@ def test_planted_breaks_are_found_and_left_out():
     assert (facts["n_flags"], facts["n_pilots"], facts["n_comparators"]) == (2, 1, 1)
     assert facts["n_at_start"] == 0
     assert found.alternatives == (by.min(), by.max()) == (facts["lowest"], facts["highest"])
-    assert "1 pilot and 1 comparator" in found.headline
+    assert "1 pilot (319) and 1 comparator" in found.headline
 
 
 def test_flagged_cells_are_those_before_the_step_and_the_spike():
