@@ -220,10 +220,15 @@ class Bounds:
         for row in mine.iloc[1:].to_dict("records"):
             kind = _KIND[str(row["rung"])]
             count[kind] = max(count[kind], float(row["n_cells"]))
-        if len(mine) > 1 and not low <= value <= high:
+        outside = [
+            str(row["rung"])
+            for row in mine.iloc[1:].to_dict("records")
+            if not row["low"] <= value <= row["high"]
+        ]
+        if outside:
             notes.append(
-                "the published estimate is outside the bounds: with hidden cells present the "
-                "sample, and so the weights, are others"
+                f"the published estimate is outside the bounds of {outside[0]!r}: with those cells "
+                "present the sample, and so the weights, are others"
             )
         if len(mine) > 1 and isinstance(estimate.design.against, Matched):
             notes.append(

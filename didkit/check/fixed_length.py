@@ -183,7 +183,16 @@ def fixed_length(
     c[late], c[~late] = fixed, best
     combination = c @ bends
     combination[after] = chosen[after]
-    deviation = float(np.sqrt(combination @ sigma @ combination))
+    variance = float(combination @ sigma @ combination)
+    if variance <= _SINGULAR * float(np.abs(combination) @ np.abs(sigma) @ np.abs(combination)):
+        raise InferenceError(
+            needed="a covariance under which the estimator has an error",
+            found=f"a variance of {variance:.3g}, which is rounding",
+            where="a fixed-length interval",
+            todo="use an inference whose covariance is of full rank (as many clusters as terms, "
+            "or more), or method='permutation'",
+        )
+    deviation = float(np.sqrt(variance))
     bias = float(size * np.abs(c).sum())
     half = _half(bias, deviation, level)
     centre = float(combination @ beta)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from didkit.check.selected import ESTIMATORS
 from didkit.report.numerals import equals, joined, plural, signed
+from didkit.report.readout_heads import heads_of, only_drawn
 from didkit.results.tables import number
 
 __all__ = ["numbers", "readable"]
@@ -23,85 +24,6 @@ _CHOSEN = {
     "permanent": "for a gap that lasts",
 }
 _MEASURED = {"level": "mean before", "last": "last value", "slope": "slope"}
-_HEADS = {
-    "when": "When",
-    "pilots": "Pilots",
-    "comparators": "Comparators",
-    "gap": "Gap",
-    "period": "Period",
-    "counterfactual": "Pilots, had they moved with comparators",
-    "neighbours_of": "Neighbour of",
-    "neighbour_of": "Neighbour of",
-    "n_pilots": "Pilots with a value",
-    "n_comparators": "Comparators with a value",
-    "label": "Period, periods since start",
-    "phase": "When",
-    "estimate": "Estimate",
-    "conf_low": "Interval from",
-    "conf_high": "Interval to",
-    "band_low": "Band from",
-    "band_high": "Band to",
-    "metric": "Measure",
-    "gap_before": "Gap before",
-    "gap_after": "Gap after",
-    "percent_before": "Before, % of comparators",
-    "percent_after": "After, % of comparators",
-    "unit": "Code",
-    "unit_id": "Code",
-    "in_sds": "In SD of comparators",
-    "name": "Authority",
-    "arm": "Arm",
-    "value": "Value",
-    "weight": "Weight",
-    "exposure": "Children",
-    "left_out": "Code",
-    "shift": "Shift",
-    "method": "Method",
-    "std_error": "Standard error",
-    "p_value": "p",
-    "interval": "Interval",
-    "assumes": "Takes for granted, or why there is no number",
-    "size": "Rejects a true null at 5%, simulated in the nearest design",
-    "cluster": "Cluster",
-    "share": "Share of the whole",
-    "pilots_served": "Pilots served",
-    "status": "Status",
-    "as_large": "Counted in p",
-    "statistic": "Statistic",
-    "selection": "If pilots were chosen",
-    "estimator": "Comparison",
-    "bias": "Shows without any effect",
-    "mc_error": "Monte Carlo error (0: exact)",
-    "rank": "Had the most extreme been taken",
-    "covariate": "Before the start",
-    "pool": "All who could serve",
-    "smd_before": "SD from all who could serve",
-    "smd_after": "SD from comparators",
-    "smd_se": "By chance alone, SD",
-    "var_ratio_before": "Variance over that of all who could serve",
-    "var_ratio_after": "Variance over that of comparators",
-    "ess": "Effective comparators",
-}
-_PLACES = ["y", "shown", "drawn"]  # what only the drawing needs
-_DROPPED = {
-    "events": ["term", "position", "n_pilots", "n_comparators"],
-    "leave_one_out": ["shown", "drawn", "y"],
-    "reuse": ["shown", "drawn", "y"],
-    "breakdown": ["shown"],
-    "regression_to_the_mean": ["y"],
-    "love": [
-        "kind",
-        "metric",
-        "unit",
-        "difference",
-        "n_pilots",
-        "n_comparators",
-        "n_pool",
-        "shown",
-    ],
-    "overview": ["metric"],
-    "long_differences": ["y", "weight"],
-}
 
 
 # -- in a sentence -------------------------------------------------------------------------------
@@ -314,13 +236,13 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
     if kind == "permutation":
         return _binned(data), {}
     if kind == "missing":
-        return _by_period(data), _HEADS
+        return _by_period(data), heads_of(kind, [])
     if kind == "leverage":
-        return _heaviest(data), _HEADS
+        return _heaviest(data), heads_of(kind, [])
     if kind == "neighbour_graph":
         return _by_pilot(data), {}
     if kind == "rollout":
-        return _calendar(data), _HEADS
+        return _calendar(data), heads_of(kind, [])
     if kind == "reuse":
         data = _busiest(data)
     if kind == "regression_to_the_mean":
@@ -329,8 +251,8 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         )
     if kind == "love":
         data = _measured(data)
-    shown = data.drop(columns=[n for n in _DROPPED.get(kind, _PLACES) if n in data.columns])
-    heads = dict(_HEADS)
+    shown = data.drop(columns=[n for n in only_drawn(kind) if n in data.columns])
+    heads = heads_of(kind, [str(name) for name in shown.columns])
     if kind == "events":
         label = data["label"].str.replace("\n", ", ")
         if not label.str.contains(", ").any():  # starts differ: no period of its own
@@ -345,8 +267,6 @@ def readable(kind: str, data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
         heads["value"] = "Shift that changes the conclusion"
     if kind == "forest":
         shown = _methods(data)
-    if kind in ("overview", "love"):
-        heads["label"] = "Measure"
     kept = [name for name in shown.columns if shown[name].notna().any()]
     kept = [name for name in kept if not (shown[name].astype(object) == "").all()]
     return shown[kept], heads

@@ -162,3 +162,13 @@ def test_refused():
         interval(values * np.nan, covariance, 0.1)
     with pytest.raises(InferenceError, match="7 values and weights"):
         interval(values[:6], covariance, 0.1)
+
+
+def test_an_estimator_without_error_is_refused():
+    root = np.array([1.0, 0.4, 2.0, 3.0])  # one source of noise: some combination has none of it
+    with pytest.raises(InferenceError, match="the estimator has an error") as caught:
+        fixed_length(
+            np.array([0.2, 0.1, 1.0, 2.0]), np.outer(root, root), np.array([0.0, 0.0, 0.5, 0.5]),
+            [-3, -2, 0, 1], -1, 0, 0.0, 0.95,
+        )  # fmt: skip
+    assert "rounding" in caught.value.found

@@ -290,3 +290,19 @@ def test_heavy_packages_are_imported_when_a_report_is_written_and_not_before() -
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_columns_have_the_head_of_their_own_picture() -> None:
+    """A column may mean one thing here and another there: a size, a unit, a label."""
+    frame = pd.DataFrame({"label": ["a"], "size": [1.0], "unit": ["per 1,000"], "p_found": [0.5]})
+    frame = frame.assign(x=[0.0], own=[True], main=[True])
+    table, heads = readable("specification_curve", frame)
+    assert "x" not in table
+    assert "own" not in table
+    assert heads["unit"] == "Unit"
+    table, heads = readable("sensitivity", frame)
+    assert "main" not in table
+    assert heads["size"] == "Violation"
+    assert heads["p_found"] == "P found"
+    assert heads["unit"] == "Code"
+    assert "Period" not in readable("rate_split", frame)[1]["label"]
