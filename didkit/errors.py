@@ -21,6 +21,7 @@ __all__ = [
     "first_few",
     "is_number",
     "is_whole",
+    "kind_of",
 ]
 
 
@@ -110,6 +111,18 @@ def first_few(items: Iterable[object], n: int = 5) -> str:
     found = [str(item) for item in items]
     shown = ", ".join(found[:n]) + (", …" if len(found) > n else "")
     return f"{len(found)} ({shown})"
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value with its article.
+
+    Examples
+    --------
+    >>> kind_of(2014), kind_of("2014")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def is_whole(value: object) -> bool:

@@ -241,6 +241,9 @@ def table(found: pd.DataFrame) -> str:
         first = [m for m in wide.columns if m.startswith("as printed")]
         wide = wide[[*first, *(m for m in wide.columns if m not in first)]].reset_index()
         n = int(some["sets"].iloc[0])
+        brackets = (
+            f"In brackets: median widths ({WIDTHS} data sets) in standard deviations of a term."
+        )
         parts += [
             f"**{data[:1].upper() + data[1:]}; {periods} periods; {n:,} data sets** (Monte Carlo "
             f"error {100 * np.sqrt(0.95 * 0.05 / n):.1f} at 95)",
@@ -249,6 +252,7 @@ def table(found: pd.DataFrame) -> str:
             "|---|---|" + "---:|" * (wide.shape[1] - 2),
             *("| " + " | ".join(row) + " |" for row in wide.itertuples(index=False)),
             "",
+            *([brackets, ""] if some["width"].notna().any() else []),
         ]
     return "\n".join(parts)
 

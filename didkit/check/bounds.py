@@ -31,7 +31,7 @@ from didkit.inference.permutation import Permutation
 from didkit.panel import Panel, Status
 from didkit.progress import steps
 from didkit.results import Estimate, Finding, Uncertainty
-from didkit.results.tables import p_value, signed
+from didkit.results.tables import p_value, signed, unit_of
 
 __all__ = ["Bounds"]
 
@@ -253,7 +253,7 @@ class Bounds:
             check=self,
             estimate=estimate,
             question="What can cells that are hidden, rounded or missing do to the estimate?",
-            headline=_headline(facts, count, mine),
+            headline=_headline(facts, unit_of(estimate.metric), count, mine),
             table=table,
             facts=facts,
             notes=tuple(notes),
@@ -500,9 +500,11 @@ def _alike(one: Rung, other: Rung, inside: NDArray[np.bool_]) -> bool:
     return bool((np.isfinite(one.lower) == np.isfinite(other.lower))[inside].all())
 
 
-def _headline(facts: dict[str, float], count: dict[str, float], mine: pd.DataFrame) -> str:
+def _headline(
+    facts: dict[str, float], unit: str, count: dict[str, float], mine: pd.DataFrame
+) -> str:
     """Say how far the estimate can move, in numbers."""
-    value, last = signed(facts["estimate"]), mine.iloc[-1]
+    value, last = f"{signed(facts['estimate'])} {unit}", mine.iloc[-1]
     if len(mine) == 1:
         return f"No cell behind the estimate of {value} is known to be an interval."
     said = [f"{int(n):,} {name}" for name, n in count.items() if n]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.check.interval_cells import Rung, denominator, own_bounds
 from didkit.design import Design
-from didkit.errors import InferenceError, first_few
+from didkit.errors import InferenceError, first_few, kind_of
 from didkit.panel import Metric, Status
 
 __all__ = ["Totals", "checked_totals"]
@@ -36,7 +36,7 @@ def checked_totals(given: object) -> pd.DataFrame | None:
     if not isinstance(given, pd.DataFrame) or not set(_COLUMNS) <= set(columns) or given.empty:
         raise InferenceError(
             needed="a frame with one row a total: period, units (a list of unit ids), lower, upper",
-            found=f"columns {first_few(columns)}" if columns else f"a {type(given).__name__}",
+            found=f"columns {first_few(columns)}" if columns else kind_of(given),
             where=_WHERE,
             todo="give the count that the units add up to, as lower and upper",
         )

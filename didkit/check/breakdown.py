@@ -379,7 +379,8 @@ def _headline(
         size = abs(float(first["value"]))
         by = f" ({tables.number(size / sd)} standard deviations of comparators)" if sd > 0 else ""
         said = (
-            f"{begin}; {signed(float(first['value']))} in {first['name']} alone{by} puts it {then}"
+            f"{begin}; {tables.with_unit(signed(float(first['value'])), estimate.metric)} in "
+            f"{first['name']} alone{by} puts it {then}"
         )
     needed, observed = ratios
     if np.isnan(needed):

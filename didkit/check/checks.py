@@ -18,7 +18,7 @@ from didkit.errors import DidkitError, InferenceError, first_few
 from didkit.progress import steps
 from didkit.results import Check, Estimate, Finding
 from didkit.results.asking import CHECKS
-from didkit.results.tables import signed
+from didkit.results.tables import signed, with_unit
 
 __all__ = ["Checks"]
 
@@ -53,7 +53,9 @@ class Checks:
         Run beside those that suit: checks that need an argument, such as
         ``PreTrendEquivalence(5)``.
     slow : bool, default False
-        Also those that refit hundreds of times, such as `Breakdown`.
+        Also those that refit hundreds of times: `Breakdown`, and `SmallestRemoval` where the
+        estimator has to be refitted and that may take more than 300 times (150 for synthetic
+        controls, whose fits are slow).
 
     Raises
     ------
@@ -177,7 +179,7 @@ class Checks:
                 _add(tasks, named[one] if isinstance(one, str) else one)
         else:
             fit, unfit = suits(estimate)
-            long = [one for one in fit if one.slow and not self.slow]
+            long = [one for one in fit if not self.slow and one.slow(estimate)]
             for suited in fit:
                 if suited not in long:
                     _add(tasks, suited)
@@ -272,7 +274,8 @@ def _hull(ranges: Sequence[tuple[float, float] | None]) -> tuple[float, float] |
 def _headline(estimate: Estimate, parts: dict[str, Finding], refused: int) -> str:
     """Say how many were run, and how far other values and placebos reach."""
     n = len(parts)
-    said = f"{n} check{'s' * (n != 1)} of the estimate of {signed(_main(estimate))}"
+    said = f"{n} check{'s' * (n != 1)} of the estimate of "
+    said += with_unit(signed(_main(estimate)), estimate.metric)
     said += f", and {refused} that it does not bear." if refused else "."
     plain = {name: one for name, one in parts.items() if not _is_interval(one)}
     span = _span({name: one.alternatives for name, one in plain.items()})

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from didkit.design import Against, Pool, Rollout
-from didkit.errors import DidkitError, InferenceError, first_few
+from didkit.errors import DidkitError, InferenceError, first_few, kind_of
 from didkit.panel import Metric
 from didkit.results import Estimator, Inference
 
-__all__ = ["COLUMNS", "OWN", "Choices", "checked", "crossed", "from_names", "n_crossed"]
+__all__ = ["COLUMNS", "OWN", "Choices", "by_name", "checked", "crossed", "from_names", "n_crossed"]
 
 OWN = "as designed"  #: the name of the estimate's own choice, first of every kind
 FORMS = ("level", "log", "rank")
@@ -59,7 +59,7 @@ def checked(kind: str, given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         named: list[tuple[Any, Any]] = list(given.items())
     elif isinstance(given, str) or not isinstance(given, Iterable):
-        raise _refused(kind, f"{given!r}: a {type(given).__name__}")
+        raise _refused(kind, f"{given!r}: {kind_of(given)}")
     else:
         values = list(given)
         named = list(zip(_names(kind, values), values, strict=True))
@@ -76,7 +76,7 @@ def checked(kind: str, given: Any) -> Mapping[str, Any]:
 def _names(kind: str, values: list[Any]) -> list[str]:
     """Name the choices of a list."""
     if kind == "pilots":
-        return [f"without {one}" if isinstance(one, (str, int)) else repr(one) for one in values]
+        return [repr(one) if isinstance(one, Rollout) else _without(_listed(one)) for one in values]
     if kind == "windows" and all(_pair(one) for one in values):
         return [f"{first} to {last}" for first, last in values]
     if kind == "comparators" and all(isinstance(one, Against) for one in values):
@@ -110,13 +110,13 @@ def _value(kind: str, value: Any) -> Any:
         ),
     }
     if not good[kind](value):
-        raise _refused(kind, f"{value!r}: a {type(value).__name__}")
+        raise _refused(kind, f"{value!r}: {kind_of(value)}")
     if kind == "metrics":
         return value.name if isinstance(value, Metric) else value
     if kind == "windows":
         return tuple(value)
     if kind == "pilots" and not isinstance(value, Rollout):
-        return (str(value),) if isinstance(value, (str, int)) else tuple(str(one) for one in value)
+        return _listed(value)
     return value
 
 
@@ -127,6 +127,50 @@ def _refused(kind: str, found: str) -> InferenceError:
         where=_WHERE.format(kind),
         todo="name each choice once, and give its value",
     )
+
+
+def by_name(pilots: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, Any]:
+    """Call choices that leave pilots out by the names of these, where they were called by ids.
+
+    Parameters
+    ----------
+    pilots : mapping
+        Name of the choice → ids left out, or a Rollout.
+    name_of : callable
+        Id → name of a unit.
+
+    Returns
+    -------
+    dict
+        The same choices in the same order. Ids stay where two choices would have one name.
+
+    Examples
+    --------
+    >>> by_name({"without 303": ("303",), "fewer": ("304",)}, {"303": "Bexley"}.get)
+    {'without Bexley': ('303',), 'fewer': ('304',)}
+    """
+    called = {
+        name: _without(tuple(name_of(unit) for unit in given))
+        if not isinstance(given, Rollout) and name == _without(given)
+        else name
+        for name, given in pilots.items()
+    }
+    names = list(called.values())
+    return {
+        called[name] if names.count(called[name]) == 1 else name: given
+        for name, given in pilots.items()
+    }
+
+
+def _listed(pilots: Any) -> tuple[str, ...]:
+    """Return ids of pilots as a tuple, one alone too; empty where it is no list of them."""
+    if isinstance(pilots, (str, int)):
+        return (str(pilots),)
+    return tuple(str(one) for one in pilots) if isinstance(pilots, Iterable) else ()
+
+
+def _without(units: Sequence[str]) -> str:
+    return f"without {', '.join(units)}"
 
 
 def n_crossed(choices: Choices) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import DidkitError, InferenceError, first_few, is_number
 from didkit.results import Estimate, Finding
-from didkit.results.tables import number, signed
+from didkit.results.tables import number, signed, unit_of
 
 __all__ = ["ADDITIVE", "AS_ESTIMATED", "SHARE", "WITHOUT", "Contamination"]
 
@@ -165,7 +165,12 @@ class Contamination:
             check=self,
             estimate=estimate,
             question="What if the practice worked in comparators, or before the start, as well?",
-            headline=_headline(facts, linear=estimate.weights is not None, a=float(a[main])),
+            headline=_headline(
+                facts,
+                unit_of(estimate.metric),
+                linear=estimate.weights is not None,
+                a=float(a[main]),
+            ),
             table=table,
             facts=facts,
             notes=tuple(notes),
@@ -299,7 +304,7 @@ def _beyond(estimate: Estimate, a: Floats, c: Floats, shares: tuple[float, ...])
     return notes
 
 
-def _headline(facts: dict[str, float], *, linear: bool, a: float) -> str:
+def _headline(facts: dict[str, float], unit: str, *, linear: bool, a: float) -> str:
     """Say the main term in one sentence."""
     n, k = int(facts["n_contaminated_comparators"]), int(facts["n_contaminated_pilots"])
     throughout = int(facts["n_throughout"]) if facts["weight"] else 0
@@ -311,7 +316,7 @@ def _headline(facts: dict[str, float], *, linear: bool, a: float) -> str:
         [f"{some} comparator{'s' if some != 1 else ''}{also}"] * (some > 0)
         + [f"{k} pilot{'s' if k != 1 else ''} before the start{also * (some == 0)}"] * (k > 0)
     )
-    value, out = signed(facts["estimate"]), facts["without"]
+    value, out = f"{signed(facts['estimate'])} {unit}", facts["without"]
     those = "those comparators" if n != 1 else "that comparator"
     those = f"all {n} comparators" if throughout and n > 1 else those
     dropped = "" if not np.isfinite(out) else f"; without {those} the estimate is {signed(out)}"

@@ -12,7 +12,17 @@ from didkit.check.curve_run import Fitted, Task
 from didkit.errors import first_few
 from didkit.results.tables import signed
 
-__all__ = ["chance", "headline", "left_out_in_words", "side", "traded_in_words"]
+__all__ = [
+    "chance",
+    "headline",
+    "left_out_in_words",
+    "refused_in_words",
+    "side",
+    "traded_in_words",
+]
+
+
+_NAMED = 5  #: refused choices that are named
 
 
 def side(facts: Mapping[str, float]) -> str:
@@ -111,7 +121,8 @@ def left_out_in_words(table: pd.DataFrame, left: Sequence[Fitted]) -> list[str]:
     same = int((table["same_as"] > 0).sum())
     if same:
         notes.append(
-            f"{same} rows have the number of another by construction (same_as) and count once"
+            f"{same} rows have the number of another by construction (column 'same_as') and "
+            "count once"
         )
     gone = table[table["refused"] != ""]
     for why, rows in groupby(sorted(gone["refused"])):
@@ -126,6 +137,23 @@ def left_out_in_words(table: pd.DataFrame, left: Sequence[Fitted]) -> list[str]:
             f"each draw would cost a fit (refits=): {first_few(kinds)}"
         )
     return notes
+
+
+def refused_in_words(refused: Sequence[Fitted]) -> str:
+    """Name the choices that were refused, and why.
+
+    Examples
+    --------
+    >>> refused_in_words([Fitted({"windows": "2020 to 2013"}, refused="nothing between them")])
+    'all others refused: 2020 to 2013 (nothing between them)'
+    """
+    why = {
+        ", ".join(name for name in one.names.values() if name != OWN): one.refused
+        for one in refused
+    }
+    said = [f"{names} ({reason})" for names, reason in list(why.items())[:_NAMED]]
+    more = f"; {len(why) - _NAMED} more" if len(why) > _NAMED else ""
+    return f"all others refused: {'; '.join(said)}{more}"
 
 
 def _called(one: Fitted) -> str:

@@ -258,8 +258,7 @@ def _directions(
 def _change(row: pd.Series, metric: Metric | None) -> str:
     if not np.isfinite(row["detectable"]):
         return "none, however large,"
-    unit = "" if metric is None else metric.unit
-    unit = "percentage points" if metric is not None and metric.kind == "percent" else unit
+    unit = "" if metric is None else tables.unit_of(metric)
     percent = row["percent"]
     level = f" ({percent:.0f}% of the level)" if np.isfinite(percent) else ""
     return f"{tables.number(float(row['detectable']))} {unit}".strip() + level

@@ -138,11 +138,10 @@ class DetectableEffect:
     resampled = resampled
 
     def _headline(self, estimate: Estimate, size: float, percent: float) -> str:
-        metric = estimate.metric
-        unit = "percentage points" if metric.kind == "percent" else metric.unit
         level = f" ({percent:.0f}% of the comparators' level)" if np.isfinite(percent) else ""
         return (
-            f"A change of {f'{tables.number(size)} {unit}'.strip()}{level} or more would probably "
+            f"A change of {tables.with_unit(tables.number(size), estimate.metric)}{level} or more "
+            "would probably "
             f"({self.power:.0%}) have been found, a smaller one less often."
         )
 

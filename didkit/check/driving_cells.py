@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import InferenceError, first_few, is_whole
 from didkit.results import Estimate, Finding
-from didkit.results.tables import number, signed
+from didkit.results.tables import number, signed, unit_of
 
 __all__ = ["DrivingCells", "additive_residual"]
 
@@ -112,7 +112,7 @@ class DrivingCells:
             check=self,
             estimate=estimate,
             question="Which authorities and years make the estimate what it is?",
-            headline=_headline(cells, units, facts, estimate.metric.unit),
+            headline=_headline(cells, units, facts, unit_of(estimate.metric)),
             table=_shown(cells, self.most),
             facts=facts,
             notes=_notes(estimate, units),
@@ -259,7 +259,7 @@ def _shown(cells: pd.DataFrame, most: int) -> pd.DataFrame:
 
 def _headline(cells: pd.DataFrame, units: pd.DataFrame, facts: dict[str, float], unit: str) -> str:
     """Say the largest units, the largest cell, and how many cells hold half."""
-    value = f"{signed(facts['estimate'])}{' ' + unit if unit else ''}"
+    value = f"{signed(facts['estimate'])} {unit}"
     if not np.isfinite(facts["top_share"]):
         return (
             f"Every cell is where its unit and its period put it: none contributes to the estimate "

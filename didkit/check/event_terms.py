@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from didkit.errors import DidkitError, InferenceError, first_few, is_number, is_whole
+from didkit.errors import DidkitError, InferenceError, first_few, is_number, is_whole, kind_of
 from didkit.estimate import DiD, EventStudy
 from didkit.inference import ClusterRobust, Jackknife
 from didkit.results import Estimate, Inference
@@ -243,7 +243,7 @@ class EventTerms:
             raise _wrong(
                 "a Series of terms indexed by event time, and a DataFrame of covariances with the "
                 "same labels",
-                f"a {type(values).__name__} and a {type(covariance).__name__}, which have none",
+                f"{kind_of(values)} and {kind_of(covariance)}, which have none",
                 "write pd.Series({-2: 0.1, 0: 1.2}) and pd.DataFrame(…, index=…, columns=…)",
             )
         labels = list(values.index)
@@ -336,7 +336,21 @@ def _fitted(estimate: Estimate) -> tuple[Estimate, tuple[str, ...]]:
     own = estimate._attached
     if own is not None:
         events = events.infer(own.inference, level=own.level)
-    return events, (f"terms by period from {made!r} on the same design",)
+    return events, (f"terms by period from {_maker_in_words(made)} of the same design",)
+
+
+def _maker_in_words(made: Any) -> str:
+    """Name an estimator by its class and the options that are not the usual ones."""
+    told = []
+    for one in dataclasses.fields(made):
+        given = getattr(made, one.name)
+        usual = (
+            one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+        )
+        if one.init and one.name != "by" and repr(given) != repr(usual):
+            told.append(f"{one.name}={given!r}")
+    name = type(made).__name__ + (f"({', '.join(told)})" if told else "")
+    return f"the event study ({name})"
 
 
 def _other_number(estimate: Estimate, mine: float, reference: Any) -> tuple[str, ...]:
@@ -404,7 +418,10 @@ def _covariance(
             "choose another inference= that has one, or a design with more pilots",
         )
     own = "none" if sure is None else sure.method
-    said = f"covariance of the terms by {by!r}, as the estimate's own inference ({own}) has none"
+    said = (
+        f"covariance of the terms by {asked.method}, as the estimate's own inference ({own}) has "
+        "none"
+    )
     return asked.covariance.to_numpy(dtype=float), asked.method, level, (said,)
 
 

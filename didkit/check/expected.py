@@ -28,7 +28,7 @@ from didkit.check.curves import (
 from didkit.check.power import Power
 from didkit.check.variation import Variation
 from didkit.design.shown import counted
-from didkit.errors import InferenceError, is_number
+from didkit.errors import InferenceError, is_number, kind_of
 from didkit.inference.arms import closed_form_df
 from didkit.inference.student import t_quantile
 
@@ -166,7 +166,7 @@ def expected(
     if not isinstance(variation, Variation):
         raise InferenceError(
             needed="a Variation, such as Variation.from_icc(sd, icc, ar1)",
-            found=f"a {type(variation).__name__}",
+            found=kind_of(variation),
             where="DetectableEffect.expected",
             todo="from a design: DetectableEffect().before(design, metric)",
         )

@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from didkit.check.asked import check_inference
 from didkit.check.implied import bin_edges, implied_shares, lowest_p_value
 from didkit.design import Design
 from didkit.errors import DesignError, EstimationError, InferenceError, is_number, is_whole
 from didkit.panel import Metric
 from didkit.results import Estimate, Finding, Inference
-from didkit.results.tables import signed
+from didkit.results.tables import p_equals, signed, unit_of
 
 __all__ = ["FunctionalForm"]
 
 Floats = NDArray[np.float64]
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high")
+_BY = {"level": "level", "log": "logs", "rank": "rank"}
 _ASSUMES = {
     "level": "without the programme both arms would have changed by the same amount",
     "log": "without the programme both arms would have changed by the same ratio",
@@ -92,6 +94,7 @@ class FunctionalForm:
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "FunctionalForm(inference=)", "recommended")
         given: Any = self.bins
         edges = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else None
         fine = (
@@ -167,7 +170,7 @@ class FunctionalForm:
             check=self,
             estimate=estimate,
             question="Does the answer hang on the scale on which trends are taken to be parallel?",
-            headline=f"{_said(rows)}{told}",
+            headline=f"{_said(rows, unit_of(estimate.metric))}{told}",
             table=table,
             facts=facts,
             notes=tuple(notes),
@@ -275,16 +278,17 @@ def _row(form: str, estimate: Estimate, unit: str, term: str) -> dict[str, Any]:
     return {**_empty(form, unit or "units of the metric", ""), **made, "change": change}
 
 
-def _said(rows: list[dict[str, Any]]) -> str:
+def _said(rows: list[dict[str, Any]], own: str) -> str:
     """Say the estimates in one sentence."""
     parts = []
     for row in rows:
+        unit = own if row["form"] == "level" else row["unit"]
         if np.isnan(row["estimate"]):
-            parts.append(f"no estimate by {row['form']}")
+            parts.append(f"no estimate by {_BY[row['form']]}")
         elif row["form"] == "log":
-            parts.append(f"log {signed(row['estimate'])} ({signed(100 * row['change'])}%)")
+            parts.append(f"by logs {signed(row['estimate'])} ({signed(100 * row['change'])}%)")
         else:
-            parts.append(f"{row['form']} {signed(row['estimate'])} {row['unit']}")
+            parts.append(f"by {_BY[row['form']]} {signed(row['estimate'])} {unit}")
     signs = {np.sign(row["estimate"]) for row in rows if np.isfinite(row["estimate"])}
     alike = "one sign" if len(signs) == 1 else "signs differ"
     return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}: {alike}."
@@ -296,14 +300,15 @@ def _told(facts: dict[str, float], unit: str) -> str:
     where = (
         f"below {high:.4g}"
         if np.isinf(low)
-        else f"from {low:.4g} on"
+        else f"from {low:.4g}{' ' + unit if unit else ''} on"
         if np.isinf(high)
         else f"from {low:.4g} to {high:.4g}"
     )
+    of = f" {unit}" if unit and not np.isinf(high) else ""
     share = f"{100 * facts['lowest_share']:.1f}%".replace("-", "−")
-    p = f" (p = {facts['p_value']:.3f})" if np.isfinite(facts["p_value"]) else ""
+    p = f" ({p_equals(facts['p_value'])})" if np.isfinite(facts["p_value"]) else ""
     return (
         " Parallel trends on every scale would put "
-        f"{share} of pilots {where}{' ' + unit if unit else ''}, the "
+        f"{share} of pilots {where}{of}, the "
         f"lowest share of a bin{p}."
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from didkit.errors import InferenceError, first_few
 from didkit.estimate import DiD
 from didkit.results import Estimate, Finding
-from didkit.results.tables import number, signed
+from didkit.results.tables import number, signed, with_unit
 
 __all__ = ["ALWAYS", "BOTH", "EARLIER", "LATER", "NEVER", "NEVER_LABEL", "GoodmanBacon"]
 
@@ -120,7 +120,7 @@ class GoodmanBacon:
             check=self,
             estimate=estimate,
             question="Which comparisons is the two-way estimate an average of?",
-            headline=_headline(value, kinds, within),
+            headline=_headline(with_unit(signed(value), estimate.metric), kinds, within),
             table=table,
             facts=facts,
             notes=_notes(kinds, within, within_value),
@@ -263,12 +263,12 @@ def _with_covariates(estimate: Estimate) -> tuple[pd.DataFrame, float, float]:
     return _frame(rows), own / total, within_value
 
 
-def _headline(value: float, kinds: list[tuple[str, float, float]], within: float) -> str:
+def _headline(value: str, kinds: list[tuple[str, float, float]], within: float) -> str:
     """Say the kinds in one sentence."""
     parts = "; ".join(f"{kind} {weight:.1%}, on average {signed(mean)}"
                       for kind, weight, mean in kinds)  # fmt: skip
     rest = f" of the {1 - within:.1%} between starts" if within else ""
-    return f"The estimate of {signed(value)} is an average{rest}: {parts}."
+    return f"The estimate of {value} is an average{rest}: {parts}."
 
 
 def _notes(

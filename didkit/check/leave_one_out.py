@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from didkit.check import left_out
+from didkit.check.asked import check_inference
 from didkit.check.removed import with_interval
 from didkit.errors import DesignError, EstimationError, InferenceError, PanelError
 from didkit.progress import steps
 from didkit.results import Estimate, Finding, Inference
-from didkit.results.tables import signed
+from didkit.results.tables import signed, with_unit
 
 __all__ = ["LeaveOneOut", "what_is_left_out"]
 
@@ -99,7 +100,7 @@ class LeaveOneOut:
                 todo="write LeaveOneOut('regions', by=…)",
             )
         object.__setattr__(self, "by", given if isinstance(given, str) else dict(given))
-        check_inference(self.inference, "LeaveOneOut(inference=)")
+        check_inference(self.inference, "LeaveOneOut(inference=)", "own")
 
     def __repr__(self) -> str:
         said = f"units={self.units!r}, comparators={self.comparators!r}"
@@ -194,7 +195,8 @@ class LeaveOneOut:
             )
         low, high = mine.iloc[0], mine.iloc[-1]
         headline = (
-            f"Without one {what} the estimate of {signed(full)} runs from "
+            f"Without one {what} the estimate of "
+            f"{with_unit(signed(full), estimate.metric)} runs from "
             f"{signed(float(low['estimate']))} (without {low['name']}) to "
             f"{signed(float(high['estimate']))} (without {high['name']})"
         )
@@ -235,21 +237,6 @@ def what_is_left_out(check: Any) -> str:
     if units == "regions" and check.by != "region":
         return "group"
     return _WHAT.get(units, "authority")
-
-
-def check_inference(given: Any, where: str, *, own: bool = True) -> None:
-    """Refuse what is neither None, an inference nor, where that may be said, "own"."""
-    if given is None or (own and isinstance(given, str) and given == "own"):
-        return
-    if isinstance(given, type) or not hasattr(given, "attach"):
-        raise InferenceError(
-            needed="inference=None"
-            + (", 'own'" if own else "")
-            + ", or an inference such as ClusterRobust('CR2')",
-            found=repr(given),
-            where=where,
-            todo="choose one",
-        )
 
 
 def asked_inference(estimate: Estimate, given: Any) -> tuple[Inference | None, float]:

@@ -20,7 +20,7 @@ from didkit.check.removed import (
 from didkit.errors import DesignError, EstimationError, InferenceError, is_whole
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
-from didkit.results.tables import signed
+from didkit.results.tables import signed, unit_of
 
 __all__ = ["LeaveTwoOut"]
 
@@ -160,7 +160,7 @@ class LeaveTwoOut:
         return made
 
     def _found(self, estimate: Estimate, sets: Any, values: Any, singles: Any) -> Finding:
-        sample, unit = estimate.sample, estimate.metric.unit or "units of the metric"
+        sample, unit = estimate.sample, unit_of(estimate.metric)
         full = float(estimate.values[estimate.place_of(None, where="LeaveTwoOut")])
         names, codes = np.array(sample.names, dtype=object), np.array(sample.units, dtype=object)
         arm = np.where(sample.pilot, "pilot", "comparator")

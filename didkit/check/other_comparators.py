@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from didkit.check.asked import check_inference
 from didkit.design import Against, Pool
-from didkit.errors import DesignError, EstimationError, InferenceError, first_few
+from didkit.errors import DesignError, EstimationError, InferenceError, first_few, kind_of
 from didkit.estimate import Gap
 from didkit.progress import steps
 from didkit.results import Estimate, Finding, Inference
-from didkit.results.tables import signed
+from didkit.results.tables import signed, with_unit
 
 __all__ = ["OtherComparators"]
 
@@ -71,12 +72,13 @@ class OtherComparators:
     )
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "OtherComparators(inference=)", "recommended")
         given: Any = self.choices
         wrong = (
-            [f"{name!r}: a {type(one).__name__}" for name, one in given.items()
+            [f"{name!r}: {kind_of(one)}" for name, one in given.items()
              if not isinstance(one, Against)]
             if isinstance(given, Mapping)
-            else [f"a {type(given).__name__}"]
+            else [kind_of(given)]
         )  # fmt: skip
         same = isinstance(given, Mapping) and self.original in given
         if wrong or same or not given:
@@ -122,7 +124,7 @@ class OtherComparators:
             check=self,
             estimate=estimate,
             question="Does the answer hang on whom the pilots are compared with?",
-            headline=_headline(got, full, n, refused),
+            headline=_headline(got, with_unit(signed(full), estimate.metric), n, refused),
             table=table,
             facts={
                 "full": full,
@@ -191,11 +193,11 @@ def _row(name: str, estimate: Estimate, term: str, why: str = "") -> dict[str, A
     }
 
 
-def _headline(got: pd.DataFrame, full: float, n: int, refused: int) -> str:
+def _headline(got: pd.DataFrame, full: str, n: int, refused: int) -> str:
     """Say the range, who is at its ends, and whether the sign changes."""
     gone = f" {refused} could not be fitted." if refused else ""
     if not n:
-        return f"No other choice of comparators gives an estimate beside {signed(full)}.{gone}"
+        return f"No other choice of comparators gives an estimate beside {full}.{gone}"
     ordered = got.sort_values("estimate", kind="stable")
     low, high = ordered.iloc[0], ordered.iloc[-1]
     least, most = float(low["estimate"]), float(high["estimate"])
@@ -209,6 +211,6 @@ def _headline(got: pd.DataFrame, full: float, n: int, refused: int) -> str:
     )
     choices = "1 other choice" if n == 1 else f"{n} other choices"
     return (
-        f"With {choices} of comparators the estimate of {signed(full)} runs from "
+        f"With {choices} of comparators the estimate of {full} runs from "
         f"{signed(least)} ({low['choice']}) to {signed(most)} ({high['choice']}); {sign}.{gone}"
     )

@@ -111,8 +111,8 @@ class OtherDenominator:
         Raises
         ------
         InferenceError
-            If the metric is no rate of a count of the panel, or a cell with a rate lacks the count
-            or the other population.
+            If the metric is no rate of a count of the panel, the population named is its own, or a
+            cell with a rate lacks the count or the other population.
         """
         where = f"OtherDenominator of {estimate.metric.name!r}"
         rows, columns = own_cells(estimate, "OtherDenominator")
@@ -163,6 +163,14 @@ class OtherDenominator:
         """Lay the other vintage out over the panel's units and periods."""
         given = self.population
         if isinstance(given, str):
+            if given == metric.denominator:
+                raise InferenceError(
+                    needed="another population than the rate's own",
+                    found=f"{given!r}: the same population, which {metric.name!r} is over already",
+                    where=where,
+                    todo="name another metric of the panel, or give the frame or the panel of "
+                    "another vintage",
+                )
             if given not in panel.metrics:
                 raise InferenceError(
                     needed="a metric of the panel",
@@ -296,7 +304,7 @@ def _headline(estimate: Estimate, facts: dict[str, float], change: Floats, calle
     sample = estimate.sample
     j, t = np.unravel_index(int(np.nanargmax(np.abs(change))), change.shape)
     return (
-        f"{told}. A cell of the rate changes by {facts['median']:.2g}% (median), at most by "
+        f"{told}. A cell of the rate changes by {number(facts['median'], 2)}% (median), at most by "
         f"{signed(100 * float(change[j, t]))}% in {sample.names[j] or sample.units[j]} in "
         f"{sample.periods[t]}."
     )
@@ -355,6 +363,7 @@ def _apart(panel: Panel, metric: Metric, other: _Vintage) -> list[str]:
         return []
     said = (
         f"over a year the population implied by the rate and {other.called} grow apart by "
-        f"{spread.min():.2g} to {spread.max():.2g}% (spread over all authorities of the panel)"
+        f"{number(spread.min(), 2)} to {number(spread.max(), 2)}% (spread over all "
+        "authorities of the panel)"
     )
     return [said + (f", by more than usual in {', '.join(flagged)}" if flagged else "")]

@@ -24,9 +24,7 @@ def amount(terms: EventTerms, value: float) -> str:
 
 def unit_of(terms: EventTerms) -> str:
     """Name the unit of differences between terms."""
-    if terms.events is not None and terms.events.metric.kind == "percent":
-        return "percentage points"
-    return terms.unit
+    return terms.unit if terms.events is None else tables.unit_of(terms.events.metric)
 
 
 def a_period(terms: EventTerms) -> str:

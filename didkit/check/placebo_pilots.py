@@ -109,7 +109,8 @@ class PlaceboPilots:
             question="What does the method find where there was no programme?",
             headline=(
                 f"Among {len(values):,} sets of {n1} placebo pilots, {as_large:.1%} gave an "
-                f"estimate at least as far from zero as {tables.number(actual)}; their standard "
+                f"estimate at least as far from zero as "
+                f"{tables.with_unit(tables.number(actual), estimate.metric)}; their standard "
                 f"deviation is {tables.number(float(np.nanstd(values)))}."
             ),
             table=pd.DataFrame(

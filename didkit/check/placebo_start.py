@@ -11,7 +11,7 @@ from didkit.check.prior import prior_in_words
 from didkit.errors import DesignError, EstimationError, InferenceError
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
-from didkit.results.tables import signed
+from didkit.results.tables import signed, with_unit
 
 __all__ = ["PlaceboStart"]
 
@@ -112,7 +112,8 @@ class PlaceboStart:
             question="Would the method find an effect before there was a programme?",
             headline=(
                 f"With an earlier start ({len(table)} tried) the largest estimate is "
-                f"{signed(largest['estimate'])} (start {largest['start']}); the actual one "
+                f"{with_unit(signed(largest['estimate']), estimate.metric)} "
+                f"(start {largest['start']}); the actual one "
                 f"is {signed(actual)}."
             ),
             table=table,

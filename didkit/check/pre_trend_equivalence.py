@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.check.answers import Answer
+from didkit.check.asked import check_inference
 from didkit.check.combined import combined, intervals, own_permutation, whole_matrix
 from didkit.check.equivalent import (
     check_inside,
@@ -101,6 +102,7 @@ class PreTrendEquivalence:
     inference: Inference | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "PreTrendEquivalence(inference=)")
         object.__setattr__(self, "margin", check_margin(self.margin, "PreTrendEquivalence"))
         if self.measure not in _MEASURES:
             raise InferenceError(
@@ -303,8 +305,7 @@ class PreTrendEquivalence:
         value = tables.number(abs(float(row["estimate"])))
         seen = f"{value} ({name})" if self.measure == "max" else value
         smallest = facts["smallest_margin"]
-        p = tables.p_value(facts["p_value"])
-        said = f"p {p}" if p.startswith("<") else f"p = {p}"
+        said = tables.p_equals(facts["p_value"])
         if not np.isfinite(smallest):
             return (
                 f"{what[0].upper()}{what[1:]} is {seen}; with these pilots no margin can be said "

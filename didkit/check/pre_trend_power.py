@@ -12,6 +12,7 @@ import scipy
 from numpy.typing import NDArray
 
 from didkit.check.answers import Answer
+from didkit.check.asked import check_inference
 from didkit.check.combined import own_permutation
 from didkit.check.event_terms import EventTerms, Of, in_words
 from didkit.check.passing import ByDraws, ByEach, Jointly, Noise, slope_at
@@ -100,6 +101,7 @@ class PreTrendPower:
     inference: Inference | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "PreTrendPower(inference=)")
         for name in ("power", "slopes"):
             given = getattr(self, name)
             if given is None and name == "slopes":

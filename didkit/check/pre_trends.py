@@ -91,9 +91,10 @@ class PreTrends:
             estimate=estimate,
             question="Did pilots and comparators move alike before the start?",
             headline=(
-                f"Before the start the gap had moved by up to {_amount(estimate, largest)} from "
+                f"Before the start the gap had moved by up to "
+                f"{tables.with_unit(tables.number(largest), estimate.metric)} from "
                 f"where it stood just before; {_together(estimate, len(terms))}: "
-                f"{_equals(tested.p_value)} ({tested.method}). "
+                f"{tables.p_equals(tested.p_value)} ({tested.method}). "
                 + (
                     "The gap already moved before the start: a change rests on an assumption that "
                     "these data speak against."
@@ -133,19 +134,6 @@ def _instead(estimate: Estimate) -> Permutation | ClusterRobust:
     )
 
 
-def _amount(estimate: Estimate, size: float) -> str:
-    metric = estimate.metric
-    unit = "percentage points" if metric.kind == "percent" else metric.unit
-    return f"{tables.number(size)} {unit}".strip()
-
-
 def _together(estimate: Estimate, n: int) -> str:
     periods = "period" if estimate.design.panel.calendar.kind == "declared" else "year"
     return f"test of the {n} earlier {periods}s together" if n > 1 else f"test of one {periods}"
-
-
-def _equals(p: float) -> str:
-    if np.isnan(p):
-        return "no p"
-    text = tables.p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -13,7 +13,7 @@ from didkit.check.again import NUMBERS, again, own_cells, row_of
 from didkit.errors import InferenceError, first_few
 from didkit.panel.denominators import published_bounds
 from didkit.results import Estimate, Finding
-from didkit.results.tables import inside, number, signed
+from didkit.results.tables import inside, number, signed, unit_of
 
 __all__ = ["COUNT", "POPULATION", "ROUNDING", "TOTAL", "RateSplit"]
 
@@ -166,7 +166,7 @@ class RateSplit:
             check=self,
             estimate=estimate,
             question="How much of the change of the rate is its count, how much its population?",
-            headline=_headline(facts, names, estimate.metric.unit),
+            headline=_headline(facts, names, unit_of(estimate.metric)),
             table=pd.DataFrame(rows, columns=_COLUMNS),
             facts=facts,
             notes=tuple(notes),
@@ -335,7 +335,7 @@ def _check_sum(estimate: Estimate, got: dict[str, float], where: str) -> None:
 
 def _headline(facts: dict[str, float], names: list[str], unit: str) -> str:
     """Say both parts in the metric's unit, and in which direction each went."""
-    value = f"{signed(facts['estimate'])}{' ' + unit if unit else ''}"
+    value = f"{signed(facts['estimate'])} {unit}"
     count, people, rest = facts["count"], facts["population"], facts["rounding"]
     told = (
         f"Of the estimate of {value}, {signed(count)} comes from the number of {names[0]} and "

@@ -29,7 +29,7 @@ from didkit.check.selection_words import (
 )
 from didkit.check.variation import Variation
 from didkit.design import Pool, Sample
-from didkit.errors import InferenceError, first_few, is_number, is_whole
+from didkit.errors import InferenceError, first_few, is_number, is_whole, kind_of
 from didkit.results import Estimate, Finding, tables
 
 __all__ = ["RegressionToTheMean", "matching_reduces_bias"]
@@ -140,7 +140,7 @@ class RegressionToTheMean:
         if not isinstance(self.variation, Variation | None):
             raise InferenceError(
                 needed="a Variation, or None to estimate it",
-                found=f"a {type(self.variation).__name__}",
+                found=kind_of(self.variation),
                 where="RegressionToTheMean(variation=)",
                 todo="write Variation(between, within, ar1)",
             )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from didkit.progress import steps
 
-__all__ = ["Candidates", "Found", "fewest_of_means", "search_sign", "search_zero"]
+__all__ = ["Candidates", "Found", "fewest_of_means", "most_refits", "search_sign", "search_zero"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -101,6 +101,23 @@ def _sets(n: int, size: int) -> Ints:
     return np.fromiter(flat, dtype=np.intp).reshape(-1, size)
 
 
+def most_refits(n: int, *, most: int, largest: int) -> int:
+    """Return how many refits a search by refits alone takes where nothing is found early.
+
+    Examples
+    --------
+    >>> most_refits(20, most=2000, largest=10)  # 20 + 190 + 1,140, then 10 and 9 put back
+    1369
+    """
+    tried = 0
+    for size in range(1, min(_SIZES, largest) + 1):
+        if tried + math.comb(n, size) > most:
+            break
+        tried += math.comb(n, size)
+    after = max(0, min(largest, n - 2, most))
+    return tried + after + (after - 1 if 1 < after <= _PUT_BACK else 0)
+
+
 def _best(sets: Ints, gain: Floats) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """Return the set with the largest gain, and the others above zero, best first."""
     order = np.argsort(-gain, kind="stable")
@@ -141,7 +158,8 @@ def _one_by_one(
     gone: list[int] = []
     order = np.argsort(-alone, kind="stable").tolist()
     done = False
-    for _ in range(min(largest, of.n - 2) if of.another else min(largest, of.n - 2, most)):
+    longest = min(largest, of.n - 2) if of.another else min(largest, of.n - 2, most)
+    for _ in steps(range(longest), "removing one after another"):
         if of.another is not None:
             gain = np.nan_to_num(towards * of.another(gone), nan=-np.inf)
             gain[gone] = -np.inf
@@ -166,7 +184,7 @@ def _put_back(gone: list[int], turned: Callable[[list[int]], bool]) -> list[int]
     kept = list(gone)
     if len(kept) > _PUT_BACK:
         return kept
-    for one in reversed(gone[:-1]):
+    for one in steps(gone[-2::-1], "putting back"):
         left = [i for i in kept if i != one]
         if left and turned(left):
             kept = left
@@ -289,7 +307,7 @@ def _route(
     if of.spread is not None:
         error = float(of.spread(np.zeros((1, 0), dtype=np.intp))[1][0])
     gone: list[int] = []
-    for _ in range(largest):
+    for _ in steps(range(largest), "removing one after another"):
         rest = [i for i in range(of.n) if i not in gone]
         if of.spread is not None:
             values, errors = of.spread(np.array([[*gone, i] for i in rest], dtype=np.intp))

@@ -129,6 +129,13 @@ def _named(items: Iterable[str]) -> str:
     return ", ".join(items) if len(items) <= 3 else first_few(items)
 
 
+def _at_least(share: float) -> str:
+    """Say by how much of its size the lasting gap must change."""
+    if share < 0.005:
+        return "afterwards, however little: nearly all of it lasts"
+    return f"by at least {share:.0%} of its size afterwards"
+
+
 def of_reliability(
     variation: Variation, n_before: int, selection: str, table: pd.DataFrame
 ) -> tuple[str, ...]:
@@ -145,8 +152,8 @@ def of_reliability(
         made.append(
             "where pilots differ for reasons that last, matching on "
             f"{'that mean' if n_before > 1 else 'that year'} reduces the bias of DiD only if the "
-            f"lasting gap itself, without the programme, changes by at least {1 - mean:.0%} of its "
-            "size afterwards (Ham & Miratrix 2024)"
+            f"lasting gap itself, without the programme, changes {_at_least(1 - mean)} (Ham & "
+            "Miratrix 2024)"
         )
     lasting = table[(table["selection"] == "permanent") & (table["estimator"] == "matched_mean")]
     if len(lasting):
@@ -236,7 +243,7 @@ def headline(
     open_: bool,
 ) -> str:
     """Say the bias of the row in use, and what has the smallest."""
-    unit = estimate.metric.unit or "units of the metric"
+    unit = tables.unit_of(estimate.metric)
     actual = tables.signed(facts["actual"])
     how = ESTIMATORS[used].replace(",", "")
     ends = {

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy
 
 from didkit.check.answers import Answer
+from didkit.check.asked import check_inference
 from didkit.check.event_terms import EventTerms, Of
 from didkit.check.restrictions import RelativeMagnitudes, Smoothness
 from didkit.check.sensitivity_intervals import (
@@ -124,6 +125,7 @@ class Sensitivity:
     level: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "Sensitivity(inference=)")
         given: object = self.restriction
         if not isinstance(given, RelativeMagnitudes | Smoothness):
             raise _wrong(

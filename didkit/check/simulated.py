@@ -28,7 +28,7 @@ from didkit.check.curves import (
 from didkit.check.power import Power
 from didkit.check.variation import Variation
 from didkit.design import Design, Pool, Rollout
-from didkit.errors import InferenceError, is_number
+from didkit.errors import InferenceError, is_number, kind_of
 from didkit.estimate import DiD
 from didkit.inference import ClusterRobust
 from didkit.panel import Calendar, Cells, Metric, Panel, Source, Status
@@ -201,7 +201,7 @@ def _plans(
     missing = [name for name in numbers if name not in given]
     known = base is None or (is_number(base) and 0 < abs(base) < np.inf)
     if not isinstance(source, Variation) or metric is not None or variation is not None:
-        found = f"a {type(source).__name__}" + ("" if metric is None else f", metric={metric!r}")
+        found = kind_of(source) + ("" if metric is None else f", metric={metric!r}")
     elif missing:
         found = "a variation without " + ", ".join(f"{name}=" for name in missing)
     elif not known:

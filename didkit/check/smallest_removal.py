@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from didkit.check.leave_one_out import asked_inference, check_inference
+from didkit.check.asked import check_inference
+from didkit.check.leave_one_out import asked_inference
 from didkit.check.removal_search import (
     Candidates,
     Found,
@@ -23,7 +24,7 @@ from didkit.check.removed_cells import cell_equations, cells_of, refit_without_c
 from didkit.errors import InferenceError, first_few, is_whole
 from didkit.progress import steps
 from didkit.results import Estimate, Finding, Inference
-from didkit.results.tables import signed
+from didkit.results.tables import signed, unit_of
 
 __all__ = ["SmallestRemoval"]
 
@@ -113,7 +114,7 @@ class SmallestRemoval:
                 where="SmallestRemoval(inference=)",
                 todo="leave it out: the sign needs no interval",
             )
-        check_inference(self.inference, "SmallestRemoval(inference=)", own=False)
+        check_inference(self.inference, "SmallestRemoval(inference=)")
 
     def run(self, estimate: Estimate) -> Finding:
         """Search.
@@ -358,7 +359,7 @@ class SmallestRemoval:
     ) -> str:
         one, many = _NOUN[self.of]
         size, full, left = len(found.places), rows[0], rows[-1]
-        unit = estimate.metric.unit or "units of the metric"
+        unit = unit_of(estimate.metric)
         outside = self.conclusion == "zero" and not full[1] <= 0 <= full[2]
         turned = (
             "has the other sign"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from didkit.check.choices_crossed import (
     COLUMNS,
     OWN,
+    by_name,
     checked,
     crossed,
     from_names,
@@ -31,7 +32,12 @@ from didkit.check.curve_parts import (
     why_nobody,
 )
 from didkit.check.curve_run import Fitted, Inferred, Task, fits, main_of, rows_of
-from didkit.check.curve_words import headline, left_out_in_words, traded_in_words
+from didkit.check.curve_words import (
+    headline,
+    left_out_in_words,
+    refused_in_words,
+    traded_in_words,
+)
 from didkit.design import Against, Rollout
 from didkit.errors import DesignError, InferenceError, is_whole
 from didkit.inference.drawing import check_draws
@@ -270,8 +276,9 @@ class SpecificationCurve:
         Raises
         ------
         InferenceError
-            If there are more than `most` combinations, units are mixed without `standardise`, or
-            the estimate has several terms from the start on.
+            If there are more than `most` combinations, units are mixed without `standardise`,
+            the estimate has several terms from the start on, or no choice beside its own is left:
+            all others are refused, or there are none.
         PanelError, DesignError
             If a metric, a period or a pilot among the choices does not exist.
         """
@@ -291,6 +298,7 @@ class SpecificationCurve:
         task, notes = self._task(estimate, choices)
         groups = crossed({kind: one for kind, one in choices.items() if kind != "inferences"})
         made = fits(task, groups, self.jobs)
+        self._check_left(made)
         made[0] = as_it_is(made[0], estimate)
         first = first_of(made, task)
         made, left = self._refitted(made, task)
@@ -351,7 +359,20 @@ class SpecificationCurve:
                 )
         own = getattr(estimate.estimator, "cells", None)
         cells = {name: one for name, one in self.choices["cells"].items() if one != own}
-        return {**self.choices, "cells": cells}
+        pilots = by_name(self.choices["pilots"], design.panel.name_of)
+        return {**self.choices, "cells": cells, "pilots": pilots}
+
+    def _check_left(self, made: Sequence[Fitted]) -> None:
+        """Refuse a curve of which nothing is left but the estimate itself."""
+        others = made[1:]
+        if any(not one.refused for one in others) or (not others and self.choices["inferences"]):
+            return
+        raise InferenceError(
+            needed="at least one choice beside the estimate's own that can be fitted",
+            found=refused_in_words(others) if others else "only choices that the estimate has",
+            where="SpecificationCurve",
+            todo="correct these choices, or give others",
+        )
 
     def _task(
         self, estimate: Estimate, choices: dict[str, Mapping[str, Any]]

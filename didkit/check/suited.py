@@ -19,6 +19,7 @@ from didkit.check.placebo_start import PlaceboStart
 from didkit.check.pre_trends import PreTrends
 from didkit.check.regression_to_the_mean import RegressionToTheMean
 from didkit.design import Pool
+from didkit.errors import DidkitError
 from didkit.panel import Status
 from didkit.results import Check, Estimate
 
@@ -31,6 +32,14 @@ NEED = {
     "ContrastStudy": "a reference",
 }
 """Checks that ask something of the user, and what."""
+
+_REFITS = 300  #: above so many a check is run only where it is asked for
+_WEIGHING = (
+    "AugmentedSyntheticControl",
+    "MatrixCompletion",
+    "SyntheticControl",
+    "SyntheticDiD",
+)  #: fits by optimisation: a refit counts twice
 
 INTERVALS = ("TrendAdjusted", "Sensitivity")
 """Checks whose range is an interval, with noise in it, and not other values of the estimate."""
@@ -85,15 +94,15 @@ class Suited:
         Estimate → whether it has that.
     make : callable
         Estimate → the check.
-    slow : bool
-        Whether it takes so long that it is run only where it is asked for.
+    slow : callable
+        Estimate → whether it refits so often that it is run only where it is asked for.
     """
 
     name: str
     rule: str
     fits: Callable[[Estimate], bool]
     make: Callable[[Estimate], Check]
-    slow: bool = False
+    slow: Callable[[Estimate], bool] = lambda estimate: False
 
 
 def suits(estimate: Estimate) -> tuple[list[Suited], list[Suited]]:
@@ -232,6 +241,22 @@ def _is_subset(estimate: Estimate) -> bool:
     return any(unit not in used for unit in design.panel.unit_ids)
 
 
+def _removed_by_refits(estimate: Estimate) -> bool:
+    """Whether the fewest units are sought by more than some hundred refits, not by algebra."""
+    from didkit.check.removal_search import most_refits
+    from didkit.check.removed import equations
+    from didkit.check.smallest_removal import SmallestRemoval
+
+    n = len(estimate.sample.units)
+    cost = 2 if type(estimate.estimator).__name__ in _WEIGHING else 1
+    if cost * most_refits(n, most=SmallestRemoval.most, largest=max(1, n // 2)) <= _REFITS:
+        return False
+    try:
+        return equations(estimate) is None
+    except DidkitError:  # the check itself refuses it, and says why
+        return False
+
+
 _BEFORE = "at least two periods before the start"
 
 SUITED: tuple[Suited, ...] = (
@@ -262,7 +287,13 @@ SUITED: tuple[Suited, ...] = (
         _later("LeaveOneOut", units="regions"),
     ),
     Suited("LeaveTwoOut", "at least three pilots", _pilots(3), _later("LeaveTwoOut")),
-    Suited("SmallestRemoval", "at least two pilots", _pilots(2), _later("SmallestRemoval")),
+    Suited(
+        "SmallestRemoval",
+        "at least two pilots",
+        _pilots(2),
+        _later("SmallestRemoval"),
+        slow=_removed_by_refits,
+    ),
     Suited(
         "DrivingCells",
         "an estimate that is linear in the outcome",
@@ -312,6 +343,6 @@ SUITED: tuple[Suited, ...] = (
         _is_subset,
         lambda estimate: OtherComparators(),
     ),
-    Suited("Breakdown", "an interval", _always, lambda estimate: Breakdown(), slow=True),
+    Suited("Breakdown", "an interval", _always, lambda estimate: Breakdown(), slow=_always),
 )
 """The checks that need nothing from the user, in the order in which they are run."""

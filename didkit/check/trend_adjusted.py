@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from didkit.check.answers import Answer
+from didkit.check.asked import check_inference
 from didkit.check.combined import intervals, own_permutation, permutable
 from didkit.check.equivalent import (
     check_inside,
@@ -94,6 +95,7 @@ class TrendAdjusted:
     inference: Inference | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_inference(self.inference, "TrendAdjusted(inference=)")
         if not is_whole(self.degree) or self.degree not in _SHAPES:
             raise InferenceError(
                 needed="degree=1 (a straight line) or degree=2 (a parabola)",
@@ -281,8 +283,7 @@ class TrendAdjusted:
         if self.margin is None:
             return f"{said}."
         where = "lies above" if facts["smallest_margin"] < self.margin else "lies below"
-        p = tables.p_value(facts["p_value"])
-        equals = f"p {p}" if p.startswith("<") else f"p = {p}"
+        equals = tables.p_equals(facts["p_value"])
         return f"{said}; the margin of {tables.number(self.margin)} {where} that ({equals})."
 
 

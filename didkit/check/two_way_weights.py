@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from didkit.errors import InferenceError
 from didkit.results import Estimate, Finding
-from didkit.results.tables import number, signed
+from didkit.results.tables import number, signed, with_unit
 
 __all__ = ["TwoWayWeights"]
 
@@ -165,7 +165,7 @@ def _of_cells(check: TwoWayWeights, estimate: Estimate) -> Finding:
         check=check,
         estimate=estimate,
         question=f"How are the effects in {what} averaged, and do some count backwards?",
-        headline=_headline(facts, what),
+        headline=_headline(facts, what, estimate),
         table=table,
         facts=facts,
         notes=_notes(facts, what, estimate),
@@ -196,15 +196,15 @@ def _sensitivity(value: float, w: Floats, natural: Floats) -> tuple[float, float
     return zero, float(abs(value) / np.sqrt(t[first] + s[first] ** 2 / rest[first]))
 
 
-def _headline(facts: dict[str, float], what: str) -> str:
+def _headline(facts: dict[str, float], what: str, estimate: Estimate) -> str:
     """Say how many count backwards."""
     n, k = int(facts["n_negative"]), int(facts["n_weights"])
-    value, unit = signed(facts["estimate"]), what.split()[-1]
+    value, others = with_unit(signed(facts["estimate"]), estimate.metric), what.split()[-1]
     if n == 0:
         return f"All {k} {what} count forwards in the estimate of {value}."
     return (
         f"{n} of {k} {what} count backwards in the estimate of {value}: their weights sum to "
-        f"{signed(facts['sum_negative'])}, those of the other {unit} to "
+        f"{signed(facts['sum_negative'])}, those of the other {others} to "
         f"{signed(facts['sum_positive'])}."
     )
 
@@ -263,8 +263,9 @@ def _of_terms(check: TwoWayWeights, estimate: Estimate) -> Finding:
         headline = "No term holds effects of other event times than its own."
     else:
         headline = (
-            f"{largest['term']} holds {signed(size)} of the effect of start {largest['start']} "
-            f"at event time {int(largest['event_time']):+d}, the most that any term holds of "
+            f"{str(largest['term']).replace(' -', ' −')} holds {signed(size)} of the "
+            f"effect of start {largest['start']} "
+            f"at {_event_time(int(largest['event_time']))}, the most that any term holds of "
             "effects that are not its own."
         )
     return Finding(
@@ -284,6 +285,10 @@ def _of_terms(check: TwoWayWeights, estimate: Estimate) -> Finding:
         ),
         cannot_show="how much the effects differ between starts: it says what follows if they do",
     )
+
+
+def _event_time(time: int) -> str:
+    return f"event time {time:+d}".replace("-", "−") if time else "event time 0"
 
 
 def _rows_of(terms: pd.DataFrame) -> list[dict[str, object]]:

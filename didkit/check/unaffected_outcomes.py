@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from didkit.check.leave_one_out import check_inference
+from didkit.check.asked import check_inference
 from didkit.design import Sample
 from didkit.errors import (
     DesignError,
@@ -92,7 +92,7 @@ class UnaffectedOutcomes:
                 todo="name each once",
             )
         object.__setattr__(self, "metrics", plain)
-        check_inference(self.inference, "UnaffectedOutcomes(inference=)", own=False)
+        check_inference(self.inference, "UnaffectedOutcomes(inference=)")
 
     def run(self, estimate: Estimate) -> Finding:
         """Estimate the main term for each metric.
@@ -109,7 +109,8 @@ class UnaffectedOutcomes:
         Raises
         ------
         InferenceError
-            If a metric is not in the panel, is the estimate's own, or none can be estimated.
+            If a metric is not in the panel, is the estimate's own or what that is made of (its
+            numerator or denominator), or none can be estimated.
         """
         self._check(estimate)
         inference, level = self._sure(estimate)
@@ -162,6 +163,19 @@ class UnaffectedOutcomes:
                 where="UnaffectedOutcomes(metrics=)",
                 todo="take it out",
             )
+        main = estimate.metric
+        for part, said in (
+            (main.numerator, f"the count that {main.name!r} is made of: what moves one moves both"),
+            (main.denominator, f"what {main.name!r} is divided by: its change is part of the rate"),
+        ):
+            if part is not None and part in self.metrics:
+                raise InferenceError(
+                    needed="metrics that the programme cannot affect, of which the estimate's own "
+                    "is not made",
+                    found=f"{part!r}, {said}",
+                    where="UnaffectedOutcomes(metrics=)",
+                    todo="take it out; RateSplit() says which of the two moved the rate",
+                )
 
     def _sure(self, estimate: Estimate) -> tuple[Inference | None, float]:
         sure = estimate.uncertainty
@@ -277,9 +291,7 @@ def _overlaps(main: Metric, others: list[Metric]) -> list[str]:
     """Say which metrics are made of what the main one is made of."""
     made = []
     for one in others:
-        if one.name in (main.numerator, main.denominator):
-            made.append(f"{one.name} is part of {main.name}: the programme may move it")
-        elif main.name in (one.numerator, one.denominator) or (
+        if main.name in (one.numerator, one.denominator) or (
             one.numerator and one.numerator == main.numerator
         ):
             made.append(f"{one.name} is made of {main.numerator or main.name}, as {main.name} is")

@@ -12,10 +12,10 @@ import pandas as pd
 from didkit.check.again import NUMBERS, again, own_cells, row_of
 from didkit.check.breaks_left_out import cells_left_out, flags_of, without_cells
 from didkit.design import Design
-from didkit.errors import DesignError, InferenceError, first_few, is_number
+from didkit.errors import DesignError, InferenceError, first_few, is_number, kind_of
 from didkit.progress import steps
 from didkit.results import Estimate, Finding
-from didkit.results.tables import signed
+from didkit.results.tables import signed, unit_of
 
 __all__ = ["AS_ESTIMATED", "CHOICES", "WithoutBreaks"]
 
@@ -110,7 +110,7 @@ class WithoutBreaks:
                 needed="a DataFrame with columns unit and period",
                 found=f"columns {first_few(table.columns)}"
                 if isinstance(table, pd.DataFrame)
-                else f"a {type(table).__name__}",
+                else kind_of(table),
                 where="WithoutBreaks(breaks=)",
                 todo="pd.DataFrame({'unit': ['303'], 'period': [2016]}), one row a break",
             )
@@ -200,7 +200,7 @@ class WithoutBreaks:
             check=self,
             estimate=estimate,
             question="Does the answer hang on authorities whose recording may have changed?",
-            headline=_headline(frame, flags, facts, estimate.metric.unit),
+            headline=_headline(frame, flags, facts, unit_of(estimate.metric)),
             table=frame,
             facts=facts,
             notes=(*_notes(flags, facts, known=self.breaks is not None), *_failed(frame)),
@@ -247,7 +247,7 @@ def _facts(frame: pd.DataFrame, flags: pd.DataFrame, elsewhere: int) -> dict[str
 
 def _headline(frame: pd.DataFrame, flags: pd.DataFrame, facts: dict[str, float], unit: str) -> str:
     """Say what is flagged, and from where to where the estimate runs."""
-    value = f"{signed(facts['full'])}{' ' + unit if unit else ''}"
+    value = f"{signed(facts['full'])} {unit}"
     if flags.empty:
         return f"No series behind the estimate of {value} is flagged; nothing was left out."
     pilots, others = int(facts["n_pilots"]), int(facts["n_comparators"])

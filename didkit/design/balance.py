@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from didkit.design.alike import Standardise, alike, effective_size
 from didkit.design.covariates import Covariates
 from didkit.design.matched import Matched
-from didkit.errors import DesignError, first_few
+from didkit.errors import DesignError, first_few, kind_of
 from didkit.markup import items, more, number, page, paragraph, table
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _check(design: Design, metrics: object, covariates: object, standardise: obj
     if covariates is not None and not isinstance(covariates, Covariates):
         raise DesignError(
             needed="Covariates",
-            found=f"a {type(covariates).__name__}",
+            found=kind_of(covariates),
             where="design.balance(covariates=)",
             todo="use Covariates.from_frame or Covariates.from_panel",
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from didkit.design.covariates import Covariates
 from didkit.design.learnt import LearntWeights, Scale, complete, scaled
 from didkit.design.neighbours import Neighbours
-from didkit.errors import DesignError, first_few, is_number, is_whole
+from didkit.errors import DesignError, first_few, is_number, is_whole, kind_of
 
 __all__ = ["compute_neighbours"]
 
@@ -76,7 +76,7 @@ def compute_neighbours(
     if not isinstance(given, Covariates):
         raise DesignError(
             needed="Covariates, such as Covariates.from_panel(panel, means={'cin': (2013, 2014)})",
-            found=f"a {type(given).__name__}",
+            found=kind_of(given),
             where="compute_neighbours",
             todo="make them of a DataFrame with Covariates.from_frame",
         )

@@ -15,7 +15,7 @@ from didkit.design.parts import rollout_by_unit, warn_of_halves
 from didkit.design.rollout import Rollout
 from didkit.design.spec import window
 from didkit.design.timing import Treatment, check_treatment
-from didkit.errors import DesignError, first_few, is_whole
+from didkit.errors import DesignError, first_few, is_whole, kind_of
 from didkit.panel import Panel, Period
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def reassign(design: Design, rollout: Rollout) -> Design:
     if not isinstance(rollout, Rollout):
         raise DesignError(
             needed="a Rollout, such as Rollout({'303': 2018})",
-            found=f"a {type(rollout).__name__}",
+            found=kind_of(rollout),
             where="Design.reassign",
             todo="write design.reassign(Rollout({…}))",
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from didkit.design.against import Against, Pool
 from didkit.design.not_yet import NotYetTreated
 from didkit.design.rollout import Rollout
-from didkit.errors import DesignError, first_few, is_number
+from didkit.errors import DesignError, first_few, is_number, kind_of
 from didkit.panel import Metric, Panel, unit_id
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _metrics(given: Any) -> Any:
     if not isinstance(given, Iterable):
         raise DesignError(
             needed="the names of the columns with numbers",
-            found=f"a {type(given).__name__}: {given!r}",
+            found=f"{kind_of(given)}: {given!r}",
             where="Design.from_frame(metrics=)",
             todo='write metrics=["y"]',
         )
@@ -277,7 +277,7 @@ def _listed(never: Any) -> list[object]:
     if isinstance(never, str) or not isinstance(never, Iterable):
         raise DesignError(
             needed="a list of the values that mean never treated",
-            found=f"a {type(never).__name__}: {never!r}",
+            found=f"{kind_of(never)}: {never!r}",
             where="Design.from_frame(never=)",
             todo=f"write never=[{never!r}]",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from didkit.design.covariates import Covariates
 from didkit.design.neighbours import Neighbours
+from didkit.errors import kind_of
 
 __all__ = ["CHOICES", "NEEDED", "found_kind", "todo_of"]
 
@@ -29,7 +30,7 @@ def found_kind(given: object) -> str:
     """
     if given is None:
         return "nothing"
-    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    return f"the class {given.__name__}" if isinstance(given, type) else kind_of(given)
 
 
 def todo_of(given: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from didkit.design.against import Against, Comparison, MatchedSets
 from didkit.design.covariates import Covariates
-from didkit.errors import DesignError, first_few, is_number
+from didkit.errors import DesignError, first_few, is_number, kind_of
 
 if TYPE_CHECKING:
     from didkit.panel import Panel
@@ -181,7 +181,7 @@ def refuse_no_covariates(on: object, where: str) -> None:
     if not isinstance(on, Covariates):
         raise DesignError(
             needed="Covariates, such as Covariates.from_panel(panel, means={'cin': (2013, 2014)})",
-            found=f"a {type(on).__name__}",
+            found=kind_of(on),
             where=where,
             todo="wrap a table of your own with Covariates.from_frame(table, unit='la')",
         )

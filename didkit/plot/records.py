@@ -24,6 +24,7 @@ from didkit.plot.style import (
 )
 from didkit.plot.words import inside, short, signed
 from didkit.results import Finding
+from didkit.results.tables import number
 
 __all__ = ["other_denominator", "without_breaks"]
 
@@ -142,7 +143,8 @@ def other_denominator(finding: Finding, ax: Axes | None = None) -> Axes:
         f"Change in {inside(finding.estimate.metric.label)}: {signed(facts['full'])}; over the "
         f"other population {signed(facts['other'])}"
     )
-    said = f"The other: {over}; it changes a cell of the rate by {facts['largest']:.2g}% at most. "
+    most = number(facts["largest"], 2)
+    said = f"The other: {over}; it changes a cell of the rate by {most}% at most. "
     return _dots(finding, data, title, said, ax)
 
 

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import html
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from didkit.markup import more, number, paragraph, shortened, table
 
+if TYPE_CHECKING:
+    from didkit.panel import Metric
+
 __all__ = [
     "head_to_html",
     "inside",
     "number",
+    "p_equals",
     "p_value",
     "signed",
     "to_html",
     "to_latex",
     "to_markdown",
+    "unit_of",
     "with_sign",
+    "with_unit",
 ]
 
 _LONGEST = 60
+_NOT_POINTS = ("log of a ratio", "ratio less 1", "number a treated cell")  # of Poisson
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -59,6 +67,34 @@ def with_sign(value: float, text: str) -> str:
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
+def unit_of(metric: Metric) -> str:
+    """Name the unit of differences in a metric: of shares, percentage points.
+
+    Examples
+    --------
+    >>> from didkit.panel import Metric
+    >>> unit_of(Metric(name="m", kind="percent", unit="% of referrals"))
+    'percentage points'
+    >>> unit_of(Metric(name="m", kind="value")), unit_of(Metric(name="m", unit="per 1,000"))
+    ('units of the metric', 'per 1,000')
+    """
+    if metric.kind == "percent" and metric.unit not in _NOT_POINTS:
+        return "percentage points"
+    return metric.unit or "units of the metric"
+
+
+def with_unit(text: str, metric: Metric) -> str:
+    """Put the unit of a difference in a metric after its number.
+
+    Examples
+    --------
+    >>> from didkit.panel import Metric
+    >>> with_unit(signed(-18.0), Metric(name="m", unit="per 10,000 children"))
+    '−18.0 per 10,000 children'
+    """
+    return f"{text} {unit_of(metric)}"
+
+
 def inside(label: str) -> str:
     """Write a label as it stands inside a sentence.
 
@@ -86,6 +122,22 @@ def p_value(p: float) -> str:
         return "1.0"
     digits = 2 if p >= 0.1 else 3 if p >= 0.01 else 4
     return f"{p:.{digits}f}".lstrip("0")
+
+
+def p_equals(p: float) -> str:
+    """Write a p-value as it stands in a sentence.
+
+    Examples
+    --------
+    >>> p_equals(0.0374), p_equals(0.00001), p_equals(1.0), p_equals(float("nan"))
+    ('p = .037', 'p < .0001', 'p > .999', 'no p')
+    """
+    if np.isnan(p):
+        return "no p"
+    if p > 0.999:
+        return "p > .999"
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _cell(value: object, column: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import design_of, noise
+from helpers import design_of, noise, spread
 
 import didkit as dk
 from didkit.check.suited import LABELS, NEED, SUITED, suits
@@ -202,6 +202,28 @@ def test_names_options_and_more(did):
     slow = did.checks(leave_out=[*rest, *FAST], slow=True)
     assert slow.table["check"].tolist() == ["Breakdown"]
     assert "hundreds" not in " ".join(slow.notes)
+
+
+@pytest.mark.parametrize(
+    ("n", "estimator", "slow"),
+    [
+        (16, dk.DiD(), False),  # by algebra
+        (16, dk.GroupTime(), True),
+        (9, dk.GroupTime(), False),
+        (120, dk.GroupTime(), False),
+        (120, dk.SyntheticDiD(), True),
+    ],
+    ids=str,
+)
+def test_the_smallest_removal_by_many_refits_waits_to_be_asked_for(n, estimator, slow):
+    made = estimator.fit(design_of(noise(n, 7, 4), spread(n, 3, 4)), "m").infer(None)
+    (removal,) = (one for one in SUITED if one.name == "SmallestRemoval")
+    assert removal.slow(made) is slow
+    rest = [one.name for one in SUITED if one.name not in ("SmallestRemoval", "DetectableEffect")]
+    if slow:
+        usual = made.checks(leave_out=rest)
+        assert usual.table["check"].tolist() == ["DetectableEffect"]
+        assert "refit hundreds of times: SmallestRemoval" in " ".join(usual.notes)
 
 
 def test_the_level_of_what_could_be_found_is_that_of_the_estimate():

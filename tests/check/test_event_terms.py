@@ -83,7 +83,7 @@ def test_an_inference_without_covariance_is_replaced_by_name():
     found = EventTerms.of(events().infer(dk.Permutation("t", draws=99)))
     own = events().infer(dk.ClusterRobust("CR2"))
     np.testing.assert_allclose(found.covariance, own.covariance.to_numpy())
-    assert "covariance of the terms by ClusterRobust(" in found.notes[0]
+    assert "covariance of the terms by CR2" in found.notes[0]
     assert "permutation of t" in found.notes[0]
     asked = EventTerms.of(events(), inference=dk.ClusterRobust("CR1"))
     np.testing.assert_allclose(

@@ -98,11 +98,24 @@ def test_a_metric_a_frame_and_a_panel_are_one():
 
 def test_the_same_population_changes_nothing_but_rounding():
     held = numbers(2)
-    found = estimate_of(held).check(dk.OtherDenominator("population"))
+    found = estimate_of(held).check(dk.OtherDenominator(long_of(held["population"])))
     assert found.facts["vintage"] == 0
     assert found.facts["largest"] == 0
     assert 0 < abs(found.facts["shift"]) < 0.05
     assert "no cell of the rate changes" in found.headline
+
+
+def test_the_rate_s_own_population_is_no_other():
+    with pytest.raises(InferenceError, match="'population': the same population"):
+        estimate_of(numbers(2)).check(dk.OtherDenominator("population"))
+
+
+def test_shares_are_never_powers_of_ten():
+    held = numbers(2)
+    found = estimate_of(held).check(dk.OtherDenominator(long_of(held["population"] / 400)))
+    said = " ".join([found.headline, *found.notes])
+    assert "39,900% (median)" in said
+    assert "e+" not in said
 
 
 def test_a_factor_of_everybody_scales_the_estimate():

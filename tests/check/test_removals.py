@@ -12,7 +12,7 @@ import pytest
 from helpers import FIRST, codes, design_of, noise, spread, treated, with_gaps
 
 import didkit as dk
-from didkit.check.removal_search import fewest_of_means
+from didkit.check.removal_search import Candidates, fewest_of_means, most_refits, search_sign
 from didkit.check.removed import dropped, equations, refit_without
 from didkit.check.removed_cells import cell_equations, cells_of, refit_without_cells
 from didkit.errors import DesignError, InferenceError
@@ -434,6 +434,16 @@ def test_the_real_evaluation_hangs_on_norfolk_one_way_and_west_sussex_the_other(
     assert "West Sussex furthest down, to −12.5" in said
     cells = made.check(dk.SmallestRemoval("cells"))
     assert cells.table["name"].iloc[1] == "Norfolk"
+
+
+@pytest.mark.parametrize(("n", "most"), [(8, 2000), (12, 2000), (12, 30), (6, 3)])
+def test_no_search_by_refits_takes_more_than_the_bound(n, most):
+    def refit(places):
+        return (1.0, np.nan, np.nan, np.nan, "")  # nothing turns it
+
+    of = Candidates(n, refit)
+    search_sign(of, 1.0, most=most, largest=n // 2)
+    assert n // 2 <= len(of._seen) <= most_refits(n, most=most, largest=n // 2)
 
 
 def test_what_the_smallest_removal_refuses():

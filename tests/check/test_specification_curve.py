@@ -11,9 +11,10 @@ from helpers import codes, design_of, frame_of, noise, spread, treated, with_gap
 from scipy import stats
 
 import didkit as dk
-from didkit.check.choices_crossed import crossed
+from didkit.check.choices_crossed import by_name, crossed
 from didkit.check.curve_joint import Traded, as_large, joint_test, traded
-from didkit.check.curve_run import two_way
+from didkit.check.curve_run import Fitted, two_way
+from didkit.check.curve_words import refused_in_words
 from didkit.design import Design, MatchedSets, Pool, Rollout
 from didkit.errors import DesignError, InferenceError, PanelError
 from didkit.inference import ClusterRobust, Permutation
@@ -542,6 +543,53 @@ def test_what_does_not_exist_is_refused_before_anything_is_fitted() -> None:
         dk.EventStudy().fit(estimate.design, "m").infer(None).check(
             dk.SpecificationCurve(windows=[(2012, 2018)])
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"windows": [(2015, 2012)]}, r"all others refused: 2015 to 2012 \("),
+        ({"estimators": [dk.EventStudy()]}, r"all others refused: EventStudy \(EventStudy has "),
+        ({"windows": [(2015, 2012)], "inferences": [ClusterRobust("CR2")]}, "2015 to 2012"),
+        ({"cells": ["observed"]}, "only choices that the estimate has"),
+    ],
+)
+def test_a_curve_of_the_estimate_alone_is_refused(options: dict, words: str) -> None:
+    estimate = dk.DiD().fit(design_of(outcome(), ONE), "m").infer(None)
+    with pytest.raises(InferenceError, match=words):
+        estimate.check(dk.SpecificationCurve(**options, draws=19))
+
+
+def test_of_refused_choices_some_are_named() -> None:
+    refused = [Fitted({"windows": str(k)}, refused="none") for k in range(7)]
+    said = refused_in_words(refused)
+    assert said.endswith("4 (none); 2 more")
+    assert "0 (none); 1 (none)" in said
+
+
+def test_inferences_alone_are_a_curve_and_pilots_go_by_name() -> None:
+    panel, design = dk.datasets.load_evaluation()
+    estimate = dk.DiD().fit(design, "cpp").infer(None)
+    found = estimate.check(dk.SpecificationCurve(inferences=[ClusterRobust("CR2")], draws=19))
+    assert len(found.table) == 2
+    one, two = design.pilots[:2]
+    pilots = [one, (one, two)]
+    found = estimate.check(dk.SpecificationCurve(pilots=pilots, draws=19))
+    names = [panel.name_of(one), panel.name_of(two)]
+    assert found.table["pilots"].tolist() == [
+        "as designed", f"without {names[0]}", f"without {names[0]}, {names[1]}",
+    ]  # fmt: skip
+    mine = estimate.check(dk.SpecificationCurve(pilots={"A": one, "B": [one, two]}, draws=19))
+    assert mine.table["pilots"].tolist() == ["as designed", "A", "B"]
+    assert found.table["estimate"].tolist() == mine.table["estimate"].tolist()
+
+
+def test_ids_stay_where_two_pilots_have_one_name() -> None:
+    given = {"without 1": ("1",), "without 2": ("2",), "mine": ("1", "2")}
+    assert by_name(given, lambda unit: "Same") == given
+    assert list(by_name(given, {"1": "A", "2": "B"}.__getitem__)) == [
+        "without A", "without B", "mine",
+    ]  # fmt: skip
 
 
 def test_names_become_choices() -> None:

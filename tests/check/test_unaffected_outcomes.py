@@ -136,9 +136,19 @@ def test_what_is_made_of_the_same_is_noted():
     rate = dk.Metric(name="m", kind="value", numerator="a", denominator="c")
     other = dataclasses.replace(rate, name="b", numerator="x")
     made = dk.DiD().fit(design(several(), m=rate, b=other), "m").infer(dk.ClusterRobust("CR2"))
-    notes = " ".join(made.check(dk.UnaffectedOutcomes(["a", "b"])).notes)
-    assert "a is part of m" in notes
+    notes = " ".join(made.check(dk.UnaffectedOutcomes(["b"])).notes)
     assert "b and m have one denominator, c" in notes
+
+
+@pytest.mark.parametrize("part", ["a", "b"])
+def test_what_the_rate_is_made_of_is_refused(part):
+    rate = dk.Metric(name="m", kind="value", numerator="a", denominator="b")
+    made = dk.DiD().fit(design(several(), m=rate), "m").infer(None)
+    with pytest.raises(InferenceError) as caught:
+        made.check(dk.UnaffectedOutcomes(["a", "b"] if part == "a" else ["b"]))
+    why = {"a": "the count that 'm' is made of", "b": "what 'm' is divided by"}[part]
+    assert f"{part!r}, {why}" in caught.value.found
+    assert "RateSplit()" in caught.value.todo
 
 
 def test_what_is_refused():

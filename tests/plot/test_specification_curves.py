@@ -13,6 +13,8 @@ from didkit.plot.specification_curves import specification_curve
 from didkit.plot.words import signed
 from didkit.results import Finding
 
+NAME = make_design().panel.name_of(PILOTS[0])
+
 CURVE = dk.SpecificationCurve(
     pilots=[PILOTS[0]],
     comparators={"five others": dk.Pool(IDS[3:8])},
@@ -53,7 +55,7 @@ def test_the_dashboard_marks_the_choices_of_each_number() -> None:
     found = finding()
     ax = found.plot()
     names = [label.get_text() for label in ax.get_yticklabels()][::-1]
-    assert names[:4] == ["Pilots", "as designed", f"without {PILOTS[0]}", "Comparators"]
+    assert names[:4] == ["Pilots", "as designed", f"without {NAME}", "Comparators"]
     assert names[6] == "Window"
     assert names[8].endswith("…")
     bold = [t.get_text() for t in ax.get_yticklabels() if t.get_fontweight() == "bold"]
@@ -67,7 +69,7 @@ def test_the_dashboard_marks_the_choices_of_each_number() -> None:
     table = found.table
     for row, column, name in (
         (1, "pilots", "as designed"),
-        (2, "pilots", f"without {PILOTS[0]}"),
+        (2, "pilots", f"without {NAME}"),
         (5, "comparators", "five others"),
         (11, "cells", "complete"),
     ):
@@ -108,9 +110,9 @@ def test_title_and_foot_say_what_is_seen() -> None:
 
 
 def test_refused_ones_are_not_drawn_and_counted() -> None:
-    curve = dk.SpecificationCurve(windows={"too late": (2014, 2016)}, draws=19)
-    ax = finding(curve).plot()
-    assert len(ax.data) == 1
+    windows = {"too late": (2014, 2016), "short": (2012, 2016)}
+    ax = finding(dk.SpecificationCurve(windows=windows, draws=19)).plot()
+    assert len(ax.data) == 2
     assert "1 could not be fitted" in foot(ax)
 
 

@@ -247,7 +247,7 @@ def test_a_breakdown_that_was_asked_for_is_drawn_and_read_out() -> None:
     assert ((table["value"] == "none found") == lost).all()
     for row in picture.data[~lost].itertuples():
         assert f"{row.name}: {signed(row.value)}" in picture.alt
-    assert "What it would take to change the conclusion" in made.to_html()
+    assert "What would change it" in made.to_html()
     gone = numbers("breakdown", picture.data.assign(value=np.inf))
     assert gone == "no shift found for 2 sites."
 

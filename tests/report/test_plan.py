@@ -491,6 +491,7 @@ def test_every_key_is_in_the_documentation(tmp_path: Path, monkeypatch: pytest.M
     sections = {"data", "pilots", "comparators", "window", "metrics", "inference", "checks"}
     sections |= {"multiplicity", "protocol", "files", "rates", "starts", "stops", "exclude"}
     sections |= {"sensitivity", "contaminated", "first_exposed", "on", "power"}
+    sections |= {"specifications", "windows"}
     assert sections < asked
     codes = {
         "301",

@@ -233,7 +233,7 @@ def test_contamination_is_asked_for_where_somebody_is_marked(home: Path) -> None
     finding = made["cla"].findings["Contamination"]
     assert finding.table["share"].dropna().tolist() == [0.0, 0.5, 1.0]
     assert finding.headline in made.to_markdown()
-    assert "The practice outside the programme" in made.to_markdown()
+    assert "Practice outside the pilots" in made.to_markdown()
     nobody = dk.evaluate(_asked(home, quick + "true\n", marked=False))
     assert set(nobody["cla"].refused) == {"Contamination"}
     assert nobody.record is not None
