@@ -76,7 +76,7 @@ def evaluate(
         the last of the window.
     checks : sequence of Check or "suited", optional
         At most one of a kind; "suited": those that suit each estimate, as ``estimate.checks()``
-        chooses them (some 10 s a metric); by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
+        chooses them (some 20 s a metric); by default `PreTrends`, `PlaceboStart`, `PlaceboPilots`,
         `LeaveOneOut`, `RegressionToTheMean` and `DetectableEffect`, and `Contamination` where
         the rollout marks contaminated units. `PreTrends` is asked of the event study, the others
         of the change. `DetectableEffect` is made also where it is not named: it stands beside
