@@ -131,10 +131,8 @@ if share is not None:
     print(f"You said {share:.0%}; it is {abs(missed.facts['times_50']):.0%}.")
 
 # %% [markdown]
-# A trend large enough to make all of the answer would be overlooked as often as not. The test is
-# not wrong. It has nine pilots, and little to see with. (Paths are measured from one year, the
-# last before the start. From there the fall is the smaller one named in the sentence; more of
-# that below.)
+# A trend large enough to make all of the answer, and more, would be overlooked as often as not. The
+# test is not wrong. It has nine pilots, and little to see with.
 #
 # Instead of testing a trend one can take it out: a straight line through the years before, carried
 # on.

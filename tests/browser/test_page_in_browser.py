@@ -183,7 +183,8 @@ def test_the_page_as_it_is_runs_no_script(page: str, tmp_path: Path) -> None:
 def test_in_print_the_details_are_open(evaluation: Evaluation, page: str, tmp_path: Path) -> None:
     """Pages that fold their tables away are fewer."""
     counts = {}
-    folded = re.sub(r"details::details-content \{[^}]*\}", "", page)
+    page = re.sub(r"<main>.*</main>", lambda found: 4 * found[0], page, flags=re.DOTALL)  # less
+    folded = re.sub(r"details::details-content \{[^}]*\}", "", page)  # hangs on one page's end
     assert folded != page
     for name, text in (("open", page), ("folded", folded)):
         file, pdf = tmp_path / f"{name}.html", tmp_path / f"{name}.pdf"

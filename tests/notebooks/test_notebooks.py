@@ -743,8 +743,8 @@ def test_leaving_out_says_what_the_prose_says(attacked: tuple[dict[str, Any], st
 def test_the_years_before_say_what_the_prose_says(attacked: tuple[dict[str, Any], str]) -> None:
     names, _ = attacked
     assert names["before"].facts["p_value"] > 0.5
-    assert abs(names["missed"].facts["times_50"]) == pytest.approx(1, abs=0.05)  # "all of it"
-    assert names["answer"]["estimate"] < names["missed"].facts["estimate"] < 0  # "the smaller one"
+    assert 1.1 < abs(names["missed"].facts["times_50"]) < 1.5  # "all of the answer, and more"
+    assert names["missed"].facts["estimate"] == pytest.approx(names["answer"]["estimate"], rel=0.01)
     low, high = names["adjusted"].alternatives
     width = names["answer"]["conf_high"] - names["answer"]["conf_low"]
     assert low < 0 < high
@@ -821,4 +821,4 @@ def test_the_sixth_runs_through_with_predictions(tmp_path: Path) -> None:
     assert "You said -20.0: 22.4 off." in said
     assert "You said 2." in said
     assert "You said 10%." in said
-    assert "You said 25%; it is 100%." in said
+    assert "You said 25%; it is 129%." in said

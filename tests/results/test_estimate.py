@@ -164,15 +164,24 @@ def test_notes_of_sample_estimator_and_inference_travel_once():
     assert any("placebo pilots" in note for note in notes)
 
 
+NO_PROTOCOL = ("Advice", "EventTerms", "Power", "RelativeMagnitudes", "Smoothness", "Variation")
+NEEDED = {
+    "OtherDenominator": {"population": "other"},
+    "PreTrendEquivalence": {"margin": 1.0},
+    "SpecificationCurve": {"cells": ["complete"]},
+    "TripleDifference": {"against_metric": "other"},
+    "UnaffectedOutcomes": {"metrics": ["other"]},
+}
+
+
 def test_protocols_are_held():
     from didkit import check, estimate, inference
 
     for room, protocol in ((estimate, Estimator), (inference, Inference), (check, Check)):
         for name in room.__all__:
             made = getattr(room, name)
-            if isinstance(made, type) and name not in ("Advice", "Power", "Variation"):
-                needed = {"TripleDifference": {"against_metric": "other"}}.get(name, {})
-                assert isinstance(made(**needed), protocol)
+            if isinstance(made, type) and name not in NO_PROTOCOL:
+                assert isinstance(made(**NEEDED.get(name, {})), protocol)
 
 
 def test_without_the_front_door_results_stands_alone(monkeypatch):
